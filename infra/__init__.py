@@ -1,0 +1,1 @@
+"""What the fleet stands on: AWS, or one machine."""

@@ -1,0 +1,93 @@
+"""How a process reaches AWS: one set of limits for every client, and AWS's answers in our words."""
+
+from typing import Any, Final
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+
+from shared.errors import (
+    AccessDeniedError,
+    MatrixNotFoundError,
+    PassingError,
+    SettingsError,
+    SourceUnavailableError,
+    SummaryStatsError,
+    one_line,
+)
+
+CLIENT_OPTIONS: Final[dict[str, Any]] = {
+    "connect_timeout": 5,
+    "read_timeout": 60,
+    "retries": {"mode": "standard", "total_max_attempts": 6},
+    "user_agent_extra": "data-portal-summary-stats",
+}
+"""For botocore's Config and aiobotocore's AioConfig alike; seconds. A long poll of 20 s fits the read timeout."""
+
+LONG_POLL_SECONDS: Final = 20
+"""The longest ReceiveMessage waits (SQS API reference)."""
+BATCH_ENTRIES: Final = 10
+"""Entries of one SQS batch call (SQS API reference)."""
+
+_MISSING = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
+_FORBIDDEN = frozenset(
+    {
+        "401",
+        "403",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AllAccessDisabled",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "SignatureDoesNotMatch",
+    }
+)
+_PRECONDITION = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
+_NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
+_UNCONFIGURED = (NoCredentialsError, PartialCredentialsError, NoRegionError, ProfileNotFound)
+
+
+def code(error: BaseException) -> str:
+    """The service's error code, or an empty string where the service did not answer."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def is_missing(error: BaseException) -> bool:
+    """Whether the object or bucket is not there."""
+    return code(error) in _MISSING
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Whether the caller may not."""
+    return code(error) in _FORBIDDEN
+
+
+def is_precondition_failed(error: BaseException) -> bool:
+    """Whether If-Match or If-None-Match did not hold."""
+    return code(error) in _PRECONDITION
+
+
+def explain(
+    error: BotoCoreError | ClientError, what: str, passing: type[PassingError] = SourceUnavailableError
+) -> SummaryStatsError | SettingsError:
+    """``error``, met while doing ``what``, in the project's words; ``passing`` where another try may help."""
+    if isinstance(error, _UNCONFIGURED):
+        return SettingsError(f"{what}: {one_line(str(error))}; set AWS_REGION and credentials as for any AWS tool")
+    if code(error) in _NO_QUEUE:
+        return SettingsError(f"{what}: the queue is not there; check DPSS_QUEUE_URL and DPSS_DLQ_URL")
+    if is_missing(error):
+        return MatrixNotFoundError(f"{what}: not found")
+    if is_forbidden(error):
+        return AccessDeniedError(f"{what}: access denied ({code(error)})")
+    return passing(f"{what}: {one_line(str(error))}")
+
+
+def etag(value: str) -> str:
+    """An ETag without the quotes that HTTP wraps it in."""
+    return value.removeprefix("W/").strip('"')

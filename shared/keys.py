@@ -1,0 +1,97 @@
+"""Where things lie in S3. Portals link to these keys: they do not change."""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from shared.messages import PROJECT_ID_PATTERN, SPECIES_PATTERN
+
+FigureName = Literal[
+    "highest_expr_genes",
+    "violin",
+    "scatter_genes_vs_counts",
+    "scatter_percentMitoGenes_vs_count",
+    "highly_variable_genes",
+    "pca",
+    "umap",
+    "rank_gene_groups",
+]
+TableName = Literal["top_genes.tsv", "variable_genes.tsv", "markers.tsv", "cells.parquet"]
+
+MATRIX_EXTENSIONS: Final = frozenset(
+    stem + packing
+    for stem, packings in {
+        "mtx": ("", ".gz", ".zip", ".tar", ".tar.gz", ".tgz"),
+        "csv": ("", ".gz", ".zip"),
+        "tsv": ("", ".gz", ".zip"),
+        "txt": (".gz",),
+        "h5ad": ("",),
+        "h5": ("",),
+        "loom": ("",),
+        "zip": ("",),
+        "tar": ("", ".gz"),
+        "tgz": ("",),
+    }.items()
+    for packing in packings
+)
+"""Endings a canned matrix may have; what the file is, its content decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class CannedKey:
+    """What the name of a canned matrix says."""
+
+    project_id: str
+    species: str | None
+    extension: str
+
+
+def parse_canned(name: str) -> CannedKey:
+    """``{project_id}[.{species}].{extension}``, a key below the prefix, taken apart; ValueError says what is wrong."""
+    project_id, dot, rest = name.partition(".")
+    if not re.match(PROJECT_ID_PATTERN, project_id) or "\n" in name:
+        raise ValueError("the name does not start with a project id (1 to 128 of A-Z a-z 0-9 _ -)")
+    if not dot:
+        raise ValueError("the name has no extension")
+    if rest.lower() in MATRIX_EXTENSIONS:
+        return CannedKey(project_id, None, rest.lower())
+    species, _, extension = rest.partition(".")
+    if extension.lower() not in MATRIX_EXTENSIONS:
+        raise ValueError(f"“.{rest}” is no extension of a matrix format")
+    if not re.match(SPECIES_PATTERN, species):
+        raise ValueError(f"“{species}” is no species name like homo_sapiens")
+    return CannedKey(project_id, species, extension.lower())
+
+
+def entity(project_id: str, species: str | None) -> str:
+    """The name figures are filed under: the project, or the project and its species."""
+    return f"{project_id}.{species}" if species else project_id
+
+
+def figure(entity_name: str, library: str, name: FigureName, extension: str = "png") -> str:
+    """A figure's key below the figure prefix."""
+    return f"{entity_name}/{library}/{name}.{extension}"
+
+
+def table(entity_name: str, library: str, name: TableName) -> str:
+    """A table's key below the figure prefix."""
+    return f"{entity_name}/{library}/{name}"
+
+
+def manifest(project_id: str) -> str:
+    """The manifest's key below the figure prefix."""
+    return f"{project_id}/manifest.json"
+
+
+def failure(project_id: str) -> str:
+    """The key, below the figure prefix, of the record of a permanent failure."""
+    return f"{project_id}/failure.json"
+
+
+def split_s3_uri(uri: str) -> tuple[str, str]:
+    """``s3://bucket/key`` as (bucket, key); ValueError where a part is missing."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket or not key:
+        raise ValueError(f"{uri} is not s3://BUCKET/KEY")
+    return bucket, key

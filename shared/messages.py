@@ -1,0 +1,83 @@
+"""The queue message: one per project, JSON, version 1."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from shared.errors import InvalidMessageError, one_line
+
+SCHEMA_VERSION: Final = 1
+PROJECT_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"
+SPECIES_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
+MAX_MESSAGE_BYTES: Final = 1_048_576
+"""SQS takes 1 MiB a message and a batch, attributes included (SQS developer guide, "Message quotas")."""
+MAX_MATRICES: Final = 1_000
+
+Source = Literal["canned", "fresh", "cellxgene"]
+Requester = Literal["schedule", "manual", "replay"]
+
+
+def _plain(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+Label = Annotated[str, StringConstraints(max_length=200), AfterValidator(_plain)]
+ProjectId = Annotated[str, StringConstraints(pattern=PROJECT_ID_PATTERN)]
+
+
+def _reachable_uri(uri: str) -> str:
+    if not uri.startswith(("s3://", "https://")):
+        raise ValueError("a matrix is at s3:// or https://")
+    return _plain(uri)
+
+
+class MatrixReference(BaseModel):
+    """Where a matrix lies, and what is known of it before it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uri: Annotated[str, StringConstraints(max_length=2_048), AfterValidator(_reachable_uri)]
+    version: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_plain)] | None = None
+    size_bytes: Annotated[int, Field(ge=0)] | None = None
+    species: Annotated[str, StringConstraints(pattern=SPECIES_PATTERN)] | None = None
+    library_construction: Annotated[tuple[Label, ...], Field(max_length=100)] = ()
+
+
+class ProjectMessage(BaseModel):
+    """One project to summarise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1]
+    project_id: ProjectId
+    source: Source = "canned"
+    matrices: Annotated[tuple[MatrixReference, ...], Field(min_length=1, max_length=MAX_MATRICES)]
+    run_id: Label = ""
+    requested_by: Requester = "manual"
+    requested_at: datetime | None = None
+    force: bool = False
+
+    def body(self) -> str:
+        """The message as it goes on the queue."""
+        return self.model_dump_json(exclude_none=True)
+
+
+def parse(body: str) -> ProjectMessage:
+    """The message in ``body``, or InvalidMessageError that names the first field that is wrong and why."""
+    if len(body.encode()) > MAX_MESSAGE_BYTES:
+        raise InvalidMessageError(f"a message is at most {MAX_MESSAGE_BYTES:,} bytes")
+    try:
+        return ProjectMessage.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the body"
+        others = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise InvalidMessageError(one_line(f"{place}: {first['msg']}{others}")) from None
+
+
+def now() -> datetime:
+    """The time as the contract writes it: UTC, whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0)

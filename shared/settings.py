@@ -1,0 +1,95 @@
+"""How a process is configured: command line over environment over defaults, read once by each composition root."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from shared.errors import SettingsError, one_line
+from shared.messages import Source
+
+Environ = Literal["dev", "integration", "staging", "prod"]
+LogFormat = Literal["json", "console"]
+PREFIX = "DPSS_"
+MAX_VISIBILITY_SECONDS = 43_200
+"""12 h, the longest a message stays hidden (SQS API reference, ChangeMessageVisibility)."""
+
+
+def variable(field: str) -> str:
+    """The environment variable behind a setting."""
+    return PREFIX + field.upper()
+
+
+def _separated(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _folder(prefix: str) -> str:
+    return prefix if not prefix or prefix.endswith("/") else prefix + "/"
+
+
+Seconds = Annotated[float, Field(gt=0)]
+Prefix = Annotated[str, BeforeValidator(lambda v: _folder(v) if isinstance(v, str) else v)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, alias_generator=AliasGenerator(validation_alias=variable)
+    )
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], **options: object) -> Self:
+        """Settings from ``options`` (None is not given), ``environ`` and defaults; SettingsError names the variable."""
+        given: dict[str, Any] = {key: value for key, value in environ.items() if key.startswith(PREFIX) and value}
+        given |= {variable(name): value for name, value in options.items() if value is not None}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise SettingsError(one_line("; ".join(_explain(e) for e in error.errors()))) from None
+
+    def require(self, *names: str) -> None:
+        """SettingsError where one of the settings that this command needs was not given."""
+        missing = [variable(name) for name in names if not getattr(self, name)]
+        if missing:
+            raise SettingsError(f"{' and '.join(missing)} must be set")
+
+
+def _explain(error: Any) -> str:
+    place = str(error["loc"][0]) if error["loc"] else "settings"
+    name = place if place.startswith(PREFIX) else variable(place)
+    return f"{name}: {error['msg']}, not {str(error['input'])[:80]!r}"
+
+
+class QueueSettings(_Settings):
+    """The two queues, and how the process reports."""
+
+    queue_url: str = ""
+    dlq_url: str = ""
+    log_format: LogFormat | None = None
+
+
+class ProducerSettings(QueueSettings):
+    """What the daily run and the operator's desk need."""
+
+    environ: Environ = "dev"
+    source: Source = "fresh"
+    blacklist: bool = False
+    matrix_bucket: str = ""
+    matrix_prefix: Prefix = "project-assets/project-matrices/"
+    figure_bucket: str = ""
+    figure_prefix: Prefix = "project-assets/project-stats/"
+    blacklist_key: str = "blacklist"
+
+
+class WorkerSettings(QueueSettings):
+    """What a worker needs."""
+
+    figure_bucket: str = ""
+    figure_prefix: Prefix = "project-assets/project-stats/"
+    worker_slots: Annotated[int, Field(ge=1, le=64)] = 1
+    job_memory_mib: Annotated[int, Field(ge=256)] | None = None
+    job_timeout_seconds: Seconds = 6 * 3_600
+    scratch_dir: str | None = None
+    visibility_seconds: Annotated[int, Field(ge=2, le=MAX_VISIBILITY_SECONDS)] = 120
+    shutdown_grace_seconds: Annotated[float, Field(ge=0)] = 90
+    figure_formats: Annotated[tuple[Literal["png", "svg"], ...], BeforeValidator(_separated)] = ("png",)

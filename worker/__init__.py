@@ -1,0 +1,1 @@
+"""Takes messages, builds the figures and publishes them."""

@@ -1,0 +1,1 @@
+"""Statistics in, a picture and its sentence out."""

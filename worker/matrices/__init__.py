@@ -1,0 +1,1 @@
+"""Any format in, one thing out: counts by cell, streamed."""

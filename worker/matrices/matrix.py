@@ -16,7 +16,7 @@ BLOCK_ENTRIES = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Genes:
-    """The rows that are genes: stable ids and the symbols people know, (genes,) each; the id where there is no symbol."""
+    """The features that are genes: ids and symbols, (genes,) each; the id stands in where there is no symbol."""
 
     ids: Strings
     symbols: Strings

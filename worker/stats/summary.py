@@ -47,7 +47,7 @@ class TopGenes:
 
 @dataclass(frozen=True, slots=True)
 class VariableGenes:
-    """scanpy's ``seurat`` flavour, for every gene, (genes,): log mean, log dispersion, normalised dispersion, chosen."""
+    """scanpy's ``seurat`` flavour, every gene, (genes,): log mean, log dispersion, normalised dispersion, chosen."""
 
     ids: Strings
     symbols: Strings
@@ -86,7 +86,7 @@ class Embedding:
 class Markers:
     """Welch's t-test of each cluster against the rest, best first, (clusters, top) each.
 
-    ``mean_in`` and ``mean_out`` are log-normalised; ``share_in`` and ``share_out`` the share of cells with a count (0 to 1).
+    ``mean_in``, ``mean_out`` are log-normalised; ``share_in``, ``share_out`` the share of cells with a count, 0 to 1.
     """
 
     symbols: Strings

@@ -1,0 +1,155 @@
+"""From matrices on this machine to figures, tables and a manifest in a folder: the whole computation, and no AWS."""
+
+import contextlib
+import errno
+import os
+import platform
+import resource
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from shared import __version__
+from shared.errors import ScratchFullError
+from shared.manifest import Entity, Figure, Library, Manifest, Skipped, Table, fingerprint
+from shared.messages import now
+from worker.fetch import Fetched, hash_file
+from worker.figures.drawing import draw
+from worker.figures.tables import write_tables
+from worker.gather import Group, LibraryCells, gather
+from worker.matrices.mitochondria import mitochondrial
+from worker.stats.summarize import summarize
+from worker.stats.summary import Subject, Summary
+
+Progress = Callable[[str], None]
+"""Told the name of each stage as it begins."""
+
+REPORTED_PACKAGES: Final = ("anndata", "h5py", "igraph", "matplotlib", "numba", "numpy", "pandas", "scanpy", "scipy")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be made; ``key_prefix`` stands before every key in the manifest, and not in the folder."""
+
+    project_id: str
+    key_prefix: str
+    figure_formats: tuple[str, ...]
+
+
+def build(request: Request, inputs: Sequence[Fetched], folder: Path, progress: Progress) -> Manifest:
+    """Figures and tables of every species and library below ``folder``, and the manifest that names them."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix="stores-") as scratch:
+        progress("read")
+        gathered = gather(request.project_id, inputs, Path(scratch))
+        entities = tuple(_entity(request, group, folder, progress) for group in gathered.groups)
+    return Manifest(
+        project_id=request.project_id,
+        generated_at=now(),
+        environment=_environment(),
+        inputs=gathered.inputs,
+        fingerprint=fingerprint(gathered.inputs),
+        entities=entities,
+        peak_rss_mib=_peak_rss_mib(),
+    )
+
+
+@contextlib.contextmanager
+def scratch_room(folder: Path) -> Iterator[None]:
+    """A full disk, wherever it is met, in the project's words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise ScratchFullError(f"no room left in {folder.parent}; give DPSS_SCRATCH_DIR more") from error
+        raise
+
+
+def _entity(request: Request, group: Group, folder: Path, progress: Progress) -> Entity:
+    libraries = tuple(_library(request, group, cells, folder, progress) for cells in group.libraries)
+    return Entity(entity=group.entity, species=group.species, libraries=libraries)
+
+
+def _library(request: Request, group: Group, cells: LibraryCells, folder: Path, progress: Progress) -> Library:
+    subject = Subject(request.project_id, group.species, cells.library)
+    mito = mitochondrial(cells.genes, group.species)
+    summary = summarize(cells.store, cells.genes, mito, cells.cell_ids, subject, progress)
+    place = f"{group.entity}/{cells.library}"
+    (folder / place).mkdir(parents=True)
+    progress("figures")
+    drawn = draw(summary, folder / place, request.figure_formats)
+    progress("tables")
+    written = write_tables(summary, folder / place)
+    return Library(
+        library=cells.library,
+        statistics=_statistics(summary),
+        figures=tuple(
+            Figure.model_validate(
+                _as_published(request.key_prefix + place, figure.path)
+                | {"name": figure.name, "width": figure.width, "height": figure.height, "alt": figure.alt}
+            )
+            for figure in drawn.figures
+        ),
+        tables=tuple(
+            Table.model_validate(
+                _as_published(request.key_prefix + place, table.path) | {"name": table.name, "rows": table.rows}
+            )
+            for table in written.tables
+        ),
+        skipped=tuple(Skipped(name=name, reason=reason) for name, reason in (*drawn.skipped, *written.skipped)),
+    )
+
+
+def _as_published(folder_key: str, path: Path) -> dict[str, str | int]:
+    """What the manifest says of any file."""
+    return {"key": f"{folder_key}/{path.name}", "sha256": hash_file(path), "bytes": path.stat().st_size}
+
+
+def _statistics(summary: Summary) -> dict[str, int | float | None]:
+    quality = summary.quality
+    return {
+        "cells": summary.n_cells,
+        "genes": summary.n_genes,
+        "nonzeros": summary.n_nonzero,
+        "total_counts": round(float(quality.n_counts.sum()), 2),
+        "median_counts_per_cell": _median(quality.n_counts),
+        "median_genes_per_cell": _median(quality.n_genes),
+        "median_percent_mito": None if quality.percent_mito is None else _median(quality.percent_mito),
+        "variable_genes": int(summary.variable_genes.chosen.sum()) if summary.variable_genes else None,
+        "components": summary.components.scores.shape[1] if summary.components else None,
+        "clusters": len(summary.clusters.sizes) if summary.clusters else None,
+    }
+
+
+def _median(values: "np.ndarray[tuple[int], np.dtype[np.number]]") -> float:
+    return round(float(np.median(values)), 4)
+
+
+def _environment() -> dict[str, str | int]:
+    packages = {name: metadata.version(name) for name in REPORTED_PACKAGES}
+    return {
+        "worker": __version__,
+        "python": platform.python_version(),
+        **packages,
+        "platform": platform.platform(),
+        "cpu": _cpu_model(),
+        "threads": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
+    }
+
+
+def _cpu_model() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _peak_rss_mib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1_024 if sys.platform == "linux" else 1_048_576), 1)

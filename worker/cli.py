@@ -1,0 +1,162 @@
+"""The worker's commands: argv, settings, telemetry, clients, run."""
+
+import asyncio
+import json
+import os
+import platform
+import re
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared import __version__, aws, telemetry
+from shared.errors import InternalError, SettingsError, SummaryStatsError, one_line
+from shared.messages import PROJECT_ID_PATTERN
+from shared.settings import LogFormat, WorkerSettings
+from worker import limits
+from worker.child import Ceilings, Children
+from worker.consumer import Consumer, Identity
+from worker.drain import Drain
+from worker.progress import describe, stage_progress
+from worker.project import Projects
+from worker.publish import Publisher
+from worker.queue import WorkQueue
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sqs import SQSClient
+
+NO_LIMIT = 1_000_000
+"""Attempts, on a queue without a redrive policy: its messages expire before that."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__)
+def main() -> None:
+    """Take messages from the work queue, build the figures of their projects and publish them."""
+
+
+@main.command()
+@click.option(
+    "--until-idle",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Exit 0 after that long with nothing to receive and nothing in hand.  [default: never]",
+)
+def run(until_idle: float | None) -> None:
+    """Consume the work queue until told to stop.
+
+    SIGTERM: take nothing new, finish what ends within DPSS_SHUTDOWN_GRACE_SECONDS, release the rest.
+    A second SIGTERM or Ctrl-C releases at once.
+
+    \b
+    DPSS_QUEUE_URL, DPSS_DLQ_URL    the two queues                                  [required]
+    DPSS_FIGURE_BUCKET              where figures are published                     [required]
+    DPSS_FIGURE_PREFIX              [default: project-assets/project-stats/]
+    DPSS_WORKER_SLOTS               projects in hand at once                        [default: 1]
+    DPSS_JOB_MEMORY_MIB             ceiling of one project                          [default: the container's]
+    DPSS_JOB_TIMEOUT_SECONDS        time limit of one project                       [default: 21600]
+    DPSS_SCRATCH_DIR                room for the matrix and its store               [default: the system's]
+    DPSS_VISIBILITY_SECONDS         lease on a message, renewed while work goes on  [default: 120]
+    DPSS_SHUTDOWN_GRACE_SECONDS     how long a worker told to stop tries to finish  [default: 90]
+    DPSS_FIGURE_FORMATS             png or png,svg                                  [default: png]
+    DPSS_LOG_FORMAT                 json or console                                 [default: console on a terminal]
+    """  # noqa: D301 - click's mark for a paragraph that keeps its lines
+    try:
+        settings = WorkerSettings.load(os.environ)
+        settings.require("queue_url", "dlq_url", "figure_bucket")
+        log_format = telemetry.configure(settings.log_format)
+        asyncio.run(_consume(settings, log_format, until_idle))
+    except SettingsError as error:
+        _fail(2, f"settings: {error}")
+    except SummaryStatsError as error:
+        _fail(1, f"{error.reason}: {error.line}")
+
+
+@main.command()
+@click.argument("matrix", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
+@click.option("--project", "project_id", metavar="ID", help="What titles and folders say.  [default: the file's name]")
+@click.option("--svg", is_flag=True, help="Draw SVG beside PNG.")
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
+def render(matrix: Path, out: Path, project_id: str | None, *, svg: bool, as_json: bool) -> None:
+    """Make figures, tables and manifest of one MATRIX file in a folder. No AWS, no settings."""
+    telemetry.configure(None)
+    from worker import render as rendering  # noqa: PLC0415 - the parent of a fleet's children never needs it
+
+    name = project_id or rendering.project_id_of(matrix)
+    if not re.match(PROJECT_ID_PATTERN, name):
+        raise click.BadParameter("1 to 128 of A-Z a-z 0-9 _ -, starting with a letter or digit", param_hint="--project")
+    try:
+        with stage_progress() as progress:
+            manifest = rendering.render(matrix, name, out, ("png", "svg") if svg else ("png",), progress)
+    except SummaryStatsError as error:
+        _fail(1, f"{error.reason}: {error.line}")
+    except Exception as error:  # noqa: BLE001 - the last line of stderr explains whatever happened
+        telemetry.logger("render").exception("defect")
+        _fail(1, f"{InternalError.reason}: {one_line(f'{type(error).__name__}: {error}')}")
+    click.echo(manifest.body() if as_json else describe(manifest, out))
+
+
+async def _consume(settings: WorkerSettings, log_format: LogFormat, until_idle: float | None) -> None:
+    """The fleet's composition root: every part is made here and handed to those that need it."""
+    scratch = Path(settings.scratch_dir or tempfile.gettempdir())
+    if not os.access(scratch, os.W_OK):
+        raise SettingsError(f"DPSS_SCRATCH_DIR: {scratch} is no folder that can be written to")
+    memory = limits.job_memory_mib(settings.job_memory_mib, settings.worker_slots, limits.container_memory_mib())
+    children = Children(
+        Ceilings(memory, settings.job_timeout_seconds), max(1, (os.cpu_count() or 1) // settings.worker_slots)
+    )
+    children.warm()
+    drain = Drain(settings.shutdown_grace_seconds)
+    drain.listen()
+    config = AioConfig(**aws.CLIENT_OPTIONS)
+    session = get_session()
+    async with AsyncExitStack() as clients:
+        sqs = await clients.enter_async_context(session.create_client("sqs", config=config))
+        s3 = await clients.enter_async_context(session.create_client("s3", config=config))
+        publisher = Publisher(s3, settings.figure_bucket, settings.figure_prefix)
+        projects = Projects(publisher, children, scratch, settings.figure_formats, log_format)
+        consumer = Consumer(
+            queue=WorkQueue(
+                sqs, settings.queue_url, settings.dlq_url, settings.visibility_seconds, await _limit(sqs, settings)
+            ),
+            work=projects.work,
+            record_failure=projects.record_failure,
+            drain=drain,
+            identity=_identity(),
+            slots=settings.worker_slots,
+            until_idle=until_idle,
+        )
+        telemetry.logger("worker").info("started", slots=settings.worker_slots, job_memory_mib=memory)
+        await consumer.run()
+
+
+async def _limit(sqs: "SQSClient", settings: WorkerSettings) -> int:
+    """Attempts that the work queue's redrive policy allows; asked once, which also shows that the queue is there."""
+    try:
+        answer = await sqs.get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=["RedrivePolicy"])
+    except (BotoCoreError, ClientError) as error:
+        raise aws.explain(error, f"asking for the attributes of {settings.queue_url}") from error
+    policy = json.loads(answer.get("Attributes", {}).get("RedrivePolicy", "{}"))
+    return int(policy.get("maxReceiveCount", NO_LIMIT))
+
+
+def _identity() -> Identity:
+    place = f"{platform.node()} pid {os.getpid()}"
+    return Identity(worker=f"{__version__} on {place}", log=f"stderr of dpss-worker on {place}")
+
+
+def _fail(exit_code: int, line: str) -> NoReturn:
+    click.echo(line, err=True)
+    sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""The parent's loop: take a message, hold it, have its project worked, settle it. It computes nothing itself.
+
+A message is settled once, after the fact:
+
+    published, up to date                 delete
+    superseded, told to stop              visible again at once
+    permanent failure, last attempt       dead letter with its reason, then delete
+    passing failure                       visible again after a pause that grows
+    lease lost                            touch nothing
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared import aws, telemetry
+from shared.errors import InternalError, SettingsError, SummaryStatsError, one_line
+from shared.messages import ProjectMessage, now, parse
+from worker.drain import Drain
+from worker.failures import Bury, verdict
+from worker.lease import Lease
+from worker.publish import LeaseLostError, SupersededError
+from worker.queue import Delivery, WorkQueue
+
+log = telemetry.logger("consumer")
+
+LOGGED_BODY_CHARACTERS: Final = 200
+LONGEST_SILENCE_SECONDS: Final = 30
+"""Between tries to reach a queue that does not answer."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a project has come: the stage it is in, and the seconds each took."""
+
+    stage: str = "message"
+    seconds: dict[str, float] = field(default_factory=dict)
+    _since: float = field(default_factory=time.monotonic)
+
+    def enter(self, stage: str) -> None:
+        """``stage`` begins, and so the one before it ends."""
+        clock = time.monotonic()
+        self.seconds[self.stage] = round(self.seconds.get(self.stage, 0.0) + clock - self._since, 3)
+        self.stage, self._since = stage, clock
+        log.info("stage", stage=stage)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a project's work ended well: ``published`` or ``up_to_date``; memory in MiB where it was measured."""
+
+    what: str
+    peak_rss_mib: float | None = None
+
+
+Work = Callable[[ProjectMessage, Progress, Lease], Awaitable[Ending]]
+RecordFailure = Callable[[ProjectMessage, str, SummaryStatsError], Awaitable[None]]
+"""Given the message, the stage it failed in, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who settles: what a dead letter says of its worker, and where the log lies."""
+
+    worker: str
+    log: str
+
+
+class Consumer:
+    """Keeps ``slots`` projects in hand until drained, or idle for ``until_idle`` seconds."""
+
+    def __init__(
+        self,
+        *,
+        queue: WorkQueue,
+        work: Work,
+        record_failure: RecordFailure,
+        drain: Drain,
+        identity: Identity,
+        slots: int,
+        until_idle: float | None,
+    ) -> None:
+        self._queue = queue
+        self._work = work
+        self._record_failure = record_failure
+        self._drain = drain
+        self._identity = identity
+        self._slots = slots
+        self._until_idle = until_idle
+        self._in_hand = 0
+        self._last_seen = time.monotonic()
+
+    async def run(self) -> None:
+        """Consume until told to stop."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._slots):
+                group.create_task(self._slot())
+        log.info("stopped")
+
+    async def _slot(self) -> None:
+        while not self._drain.stopping.is_set() and not self._idle_for_long():
+            deliveries = await _unless(self._receive(), self._drain.stopping)
+            for delivery in deliveries or []:
+                self._in_hand += 1
+                try:
+                    await self._handle(delivery)
+                finally:
+                    self._in_hand -= 1
+                    self._last_seen = time.monotonic()
+
+    def _idle_for_long(self) -> bool:
+        if self._until_idle is None or self._in_hand:
+            return False
+        return time.monotonic() - self._last_seen >= self._until_idle
+
+    async def _receive(self) -> list[Delivery]:
+        wait = aws.LONG_POLL_SECONDS if self._until_idle is None else min(aws.LONG_POLL_SECONDS, int(self._until_idle))
+        try:
+            return await self._queue.receive(1, wait)
+        except (BotoCoreError, ClientError, OSError, TimeoutError) as error:
+            log.warning("queue unreachable", error=one_line(str(error) or type(error).__name__))
+            await asyncio.sleep(min(LONGEST_SILENCE_SECONDS, self._queue.visibility / 4))
+            return []
+
+    async def _handle(self, delivery: Delivery) -> None:
+        context = {"message_id": delivery.message_id, "attempt": delivery.attempt}
+        with structlog.contextvars.bound_contextvars(**context):
+            async with Lease(self._queue, delivery) as lease:
+                await self._hold(delivery, lease)
+
+    async def _hold(self, delivery: Delivery, lease: Lease) -> None:
+        progress = Progress()
+        try:
+            message = parse(delivery.body)
+        except SummaryStatsError as error:
+            log.warning("not a message", body=one_line(delivery.body[:LOGGED_BODY_CHARACTERS], LOGGED_BODY_CHARACTERS))
+            await self._settle_failure(delivery, None, progress, error)
+            return
+        with structlog.contextvars.bound_contextvars(project_id=message.project_id, run_id=message.run_id):
+            waited = max(0.0, time.time() - delivery.sent_at)
+            log.info("received", matrices=len(message.matrices), queue_wait_seconds=round(waited, 1))
+            telemetry.metrics({"QueueWait": (waited, "Seconds")})
+            await self._settle(delivery, lease, message, progress)
+
+    async def _settle(self, delivery: Delivery, lease: Lease, message: ProjectMessage, progress: Progress) -> None:
+        try:
+            ending = await _unless(self._work(message, progress, lease), lease.lost, self._drain.released)
+            if not lease.held:
+                log.warning("left alone: the lease was lost")
+            elif ending is None:
+                log.info("released")
+                await self._settled("release", self._queue.hide(delivery, 0))
+            else:
+                _report_done(ending, progress)
+                await self._settled("delete", self._queue.delete(delivery))
+        except LeaseLostError:
+            log.warning("left alone: the lease was lost")
+        except SupersededError:
+            log.info("superseded: another worker published meanwhile; looking again")
+            await self._settled("release", self._queue.hide(delivery, 0))
+        except SummaryStatsError as error:
+            if lease.held:
+                await self._settle_failure(delivery, message, progress, error)
+        except SettingsError:
+            raise
+        except Exception as error:
+            log.exception("defect")
+            defect = InternalError(f"{type(error).__name__}: {error}")
+            await self._settle_failure(delivery, message, progress, defect)
+
+    async def _settle_failure(
+        self, delivery: Delivery, message: ProjectMessage | None, progress: Progress, error: SummaryStatsError
+    ) -> None:
+        fate = verdict(error, delivery.attempt, self._queue.limit)
+        log.warning("failed", reason=error.reason, error=error.line, stage=progress.stage, fate=str(fate))
+        telemetry.metrics({"ProjectsFailed": (1, "Count")}, Reason=error.reason)
+        if not isinstance(fate, Bury):
+            await self._settled("release", self._queue.hide(delivery, fate.pause_seconds))
+            return
+        if message and not error.retried:
+            await self._settled("record", self._record_failure(message, progress.stage, error))
+        await self._settled("bury", self._queue.bury(delivery, self._epitaph(delivery, progress, error)))
+
+    def _epitaph(self, delivery: Delivery, progress: Progress, error: SummaryStatsError) -> dict[str, str]:
+        return {
+            "dpss.reason": error.reason,
+            "dpss.error": error.line,
+            "dpss.attempts": str(delivery.attempt),
+            "dpss.failed_at": now().isoformat(),
+            "dpss.stage": progress.stage,
+            "dpss.worker": self._identity.worker,
+            "dpss.log": self._identity.log,
+        }
+
+    async def _settled(self, what: str, call: Awaitable[None]) -> None:
+        """A call that fails leaves the message where it is: it is visible again when the lease ends."""
+        try:
+            await call
+        except (BotoCoreError, ClientError, OSError, SummaryStatsError) as error:
+            log.error("not settled", call=what, error=one_line(str(error)))  # noqa: TRY400 - expected, and explained
+
+
+def _report_done(ending: Ending, progress: Progress) -> None:
+    log.info(ending.what, seconds=progress.seconds, peak_rss_mib=ending.peak_rss_mib)
+    telemetry.metrics({"ProjectsDone": (1, "Count")}, Ending=ending.what)
+    if ending.peak_rss_mib is not None:
+        telemetry.metrics({"PeakMemory": (ending.peak_rss_mib, "Megabytes")})
+    for stage, seconds in progress.seconds.items():
+        telemetry.metrics({"StageSeconds": (seconds, "Seconds")}, Stage=stage)
+
+
+async def _unless[T](work: Awaitable[T], *stops: asyncio.Event) -> T | None:
+    """What ``work`` gives, or None when one of ``stops`` is set before; then ``work`` is cancelled and has ended."""
+    working = asyncio.ensure_future(work)
+    waiting = [asyncio.ensure_future(stop.wait()) for stop in stops]
+    try:
+        await asyncio.wait([working, *waiting], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            return await working
+        return None
+    finally:
+        for task in (working, *waiting):
+            task.cancel()

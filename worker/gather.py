@@ -1,0 +1,165 @@
+"""The cells of a project's matrices, sorted by species and library construction group, one store each."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from shared import keys, library_construction
+from shared.manifest import Input
+from worker.fetch import Fetched
+from worker.matrices.alignment import GeneUnion, remap
+from worker.matrices.matrix import CountBlock, Genes, Matrix, OpenedFile, Strings
+from worker.matrices.opening import open_matrix
+from worker.matrices.store import Store, StoreWriter
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryCells:
+    """The cells of one library construction group: their counts on disk, their genes and ids."""
+
+    library: str
+    genes: Genes
+    cell_ids: Strings
+    store: Store
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A project, or one species of it."""
+
+    entity: str
+    species: str | None
+    libraries: tuple[LibraryCells, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Everything that was read; ``inputs`` say how."""
+
+    groups: tuple[Group, ...]
+    inputs: tuple[Input, ...]
+
+
+class _Pile:
+    """The cells of one species and library so far, on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.union = GeneUnion()
+        self._writer = StoreWriter(folder)
+        self._cell_ids: list[Strings] = []
+
+    def append(self, block: CountBlock, cell_ids: Strings) -> None:
+        self._writer.append(block)
+        self._cell_ids.append(cell_ids)
+
+    def close(self, library: str) -> LibraryCells:
+        genes = self.union.genes
+        return LibraryCells(library, genes, np.concatenate(self._cell_ids), self._writer.close(len(genes)))
+
+
+class _Piles:
+    """A pile for each species and library, begun when its first cell comes."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._piles: dict[tuple[str | None, str], _Pile] = {}
+
+    def __getitem__(self, place: tuple[str | None, str]) -> _Pile:
+        if place not in self._piles:
+            self._piles[place] = _Pile(self._scratch / f"store-{len(self._piles)}")
+        return self._piles[place]
+
+    def close(self, species: str | None) -> tuple[LibraryCells, ...]:
+        places = sorted(library for filed_under, library in self._piles if filed_under == species)
+        return tuple(self._piles[species, library].close(library) for library in places)
+
+
+def gather(project_id: str, fetched: Sequence[Fetched], scratch: Path) -> Gathered:
+    """Read every matrix once, each cell to the store of its species and library construction group."""
+    opened = [(item.input, _open(item, scratch / f"unpacked-{n}")) for n, item in enumerate(fetched)]
+    piles = _Piles(scratch)
+    species_of: dict[str | None, str | None] = {}
+    for known, matrix, filed_under in _filed(opened):
+        species_of.setdefault(filed_under, filed_under or matrix.species)
+        _read(matrix, known.library_construction, filed_under, piles)
+    groups = tuple(
+        Group(keys.entity(project_id, filed_under), species, piles.close(filed_under))
+        for filed_under, species in species_of.items()
+    )
+    return Gathered(groups, tuple(_described(known, file) for known, file in opened))
+
+
+def _open(item: Fetched, room: Path) -> OpenedFile:
+    room.mkdir()
+    return open_matrix(item.path, room)
+
+
+def _filed(opened: Sequence[tuple[Input, OpenedFile]]) -> Iterator[tuple[Input, Matrix, str | None]]:
+    """Each matrix with the species it is filed under.
+
+    That is the species its source names. Where the source is silent it is the project alone, unless the files
+    themselves tell several species apart.
+    """
+    unnamed = {matrix.species for known, file in opened if not known.species for matrix in file.matrices}
+    for known, file in opened:
+        several = len({matrix.species for matrix in file.matrices}) > 1
+        for matrix in file.matrices:
+            if known.species and not several:
+                yield known, matrix, known.species
+            else:
+                yield known, matrix, matrix.species if several or len(unnamed) > 1 else None
+
+
+def _read(matrix: Matrix, source_labels: Sequence[str], filed_under: str | None, piles: _Piles) -> None:
+    libraries, codes = _libraries(matrix, source_labels)
+    mappings: dict[int, npt.NDArray[np.int32]] = {}
+    start = 0
+    for block in matrix.blocks():
+        cells = slice(start, start + block.n_cells)
+        for code in np.unique(codes[cells]):
+            pile = piles[filed_under, libraries[code]]
+            if code not in mappings:
+                mappings[code] = pile.union.add(matrix.genes)
+            rows = np.flatnonzero(codes[cells] == code)
+            pile.append(remap(_rows(block, rows), mappings[code]), matrix.cells.ids[cells][rows])
+        start = cells.stop
+
+
+def _libraries(matrix: Matrix, source_labels: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The library construction groups of a matrix, and each cell's index among them.
+
+    A cell's own label counts first, then what the source says of the whole matrix if that is one group.
+    """
+    of_source = {library_construction.method(label).group for label in source_labels}
+    fallback = of_source.pop() if len(of_source) == 1 else library_construction.UNSPECIFIED
+    own = matrix.cells.library_labels
+    if own is None:
+        return [fallback], np.zeros(len(matrix.cells), np.int64)
+    labels, label_codes = np.unique(own.astype(str), return_inverse=True)
+    groups = [library_construction.method(label).group for label in labels]
+    groups = [fallback if group == library_construction.UNSPECIFIED else group for group in groups]
+    libraries = sorted(set(groups))
+    return libraries, np.array([libraries.index(group) for group in groups])[label_codes]
+
+
+def _rows(block: CountBlock, rows: npt.NDArray[np.intp]) -> CountBlock:
+    """The cells ``rows`` of ``block``."""
+    if len(rows) == block.n_cells:
+        return block
+    lengths = np.diff(block.indptr)[rows]
+    indptr = np.concatenate(([0], np.cumsum(lengths)))
+    entries = np.repeat(block.indptr[rows] - indptr[:-1], lengths) + np.arange(indptr[-1])
+    return CountBlock(indptr, block.indices[entries], block.values[entries])
+
+
+def _described(known: Input, file: OpenedFile) -> Input:
+    several = len(file.matrices) > 1
+    reading = tuple(
+        f"{matrix.name}: {sentence}" if several and matrix.name else sentence
+        for matrix in file.matrices
+        for sentence in matrix.reading
+    )
+    return known.model_copy(update={"format": file.format, "reading": reading})

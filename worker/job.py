@@ -1,0 +1,76 @@
+"""One project in a process of its own: fetch its matrices, build its figures, tell the parent how it went."""
+
+import ctypes
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
+
+import boto3
+import structlog
+from botocore.config import Config
+
+from shared import aws, telemetry
+from shared.errors import InternalError, JobOutOfMemoryError, SettingsError, SummaryStatsError
+from shared.messages import MatrixReference
+from worker.build import Request, build, scratch_room
+from worker.child import Job
+from worker.fetch import Fetched, fetch
+
+log = telemetry.logger("job")
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main(job: Job, writer: Connection) -> None:
+    """Work ``job`` as a child: report stages to the parent, then ``done`` or the reason it failed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to answer
+    _die_with_parent()
+    telemetry.configure(job.log_format)
+    with structlog.contextvars.bound_contextvars(**job.log_context):
+        try:
+            _work(job, lambda stage: _say(writer, stage=stage))
+        except SummaryStatsError as error:
+            _say(writer, reason=error.reason, error=error.line)
+        except SettingsError as error:
+            _say(writer, reason=InternalError.reason, error=str(error))
+        except MemoryError:
+            _say(writer, reason=JobOutOfMemoryError.reason, error="an allocation was refused")
+        except Exception as error:
+            log.exception("defect")
+            _say(writer, reason=InternalError.reason, error=f"{type(error).__name__}: {error}")
+        else:
+            _say(writer, done=True)
+
+
+def _say(writer: Connection, **word: object) -> None:
+    writer.send_bytes(json.dumps(word).encode())
+
+
+def _die_with_parent() -> None:
+    """Linux ends this process with the one that forked it, which ends with the worker."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _work(job: Job, progress: Callable[[str], None]) -> None:
+    folder = Path(job.folder)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="work-") as scratch, scratch_room(folder):
+        progress("fetch")
+        inputs = _fetch_all(job, Path(scratch))
+        manifest = build(Request(job.project_id, job.key_prefix, job.figure_formats), inputs, folder, progress)
+        (folder / "manifest.json").write_bytes(manifest.body())
+
+
+def _fetch_all(job: Job, scratch: Path) -> list[Fetched]:
+    s3 = boto3.client("s3", config=Config(**aws.CLIENT_OPTIONS))
+    fetched = []
+    for number, matrix in enumerate(job.matrices):
+        folder = scratch / f"input-{number}"
+        folder.mkdir()
+        fetched.append(fetch(MatrixReference.model_validate(matrix), folder, s3))
+    return fetched

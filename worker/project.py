@@ -1,0 +1,88 @@
+"""One project as the parent sees it: up to date already, or worked by a child and then published."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from shared.errors import InternalError, SummaryStatsError
+from shared.manifest import FailureRecord, Manifest, fingerprint, versions_known
+from shared.messages import ProjectMessage, now
+from shared.settings import LogFormat
+from worker.child import Children, Job
+from worker.consumer import Ending, Progress
+from worker.lease import Lease
+from worker.publish import Published, Publisher
+
+SCRATCH_PREFIX: Final = "dpss-"
+
+
+@dataclass(frozen=True, slots=True)
+class Projects:
+    """Works projects: the children compute in ``scratch``, the publisher writes."""
+
+    publisher: Publisher
+    children: Children
+    scratch: Path
+    figure_formats: tuple[str, ...]
+    log_format: LogFormat
+
+    async def work(self, message: ProjectMessage, progress: Progress, lease: Lease) -> Ending:
+        """Publish the project of ``message``, unless what is published is what the message asks for."""
+        progress.enter("look up")
+        before = await self.publisher.published(message.project_id)
+        if _satisfied(message, before):
+            return Ending("up_to_date")
+        with tempfile.TemporaryDirectory(dir=self.scratch, prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True) as folder:
+            progress.enter("start")
+            await self.children.run(self._job(message, folder), progress.enter)
+            made = _made(Path(folder))
+            progress.enter("publish")
+            manifest = made.model_copy(
+                update={"run_id": message.run_id, "source": message.source, "timing": dict(progress.seconds)}
+            )
+            await self.publisher.publish(manifest, Path(folder), before, lambda: lease.held)
+            progress.enter("settle")
+        return Ending("published", manifest.peak_rss_mib)
+
+    async def record_failure(self, message: ProjectMessage, stage: str, error: SummaryStatsError) -> None:
+        """Note a permanent failure, so that the daily run does not send the same again."""
+        record = FailureRecord(
+            fingerprint=fingerprint(message.matrices),
+            reason=error.reason,
+            error=error.line,
+            stage=stage,
+            failed_at=now(),
+        )
+        await self.publisher.record_failure(message.project_id, record)
+
+    def _job(self, message: ProjectMessage, folder: str) -> Job:
+        return Job(
+            project_id=message.project_id,
+            matrices=tuple(matrix.model_dump() for matrix in message.matrices),
+            key_prefix=self.publisher.prefix,
+            folder=folder,
+            figure_formats=self.figure_formats,
+            log_format=self.log_format,
+            log_context=structlog.contextvars.get_contextvars(),
+        )
+
+
+def _satisfied(message: ProjectMessage, before: Published | None) -> bool:
+    """Whether the figures asked for are there; a forced message wants figures made after it was sent."""
+    if before is None or not versions_known(message.matrices):
+        return False
+    if before.fingerprint != fingerprint(message.matrices):
+        return False
+    if not message.force:
+        return True
+    return bool(message.requested_at and before.generated_at and before.generated_at > message.requested_at)
+
+
+def _made(folder: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise InternalError(f"the project's process left no manifest: {error}") from error

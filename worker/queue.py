@@ -1,0 +1,78 @@
+"""The two queues as the worker sees them: take a message, hold it, settle it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sqs import SQSClient
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One receipt of a message; ``received`` on the monotonic clock, ``sent_at`` in seconds since the epoch."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    attempt: int
+    sent_at: float
+    received: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkQueue:
+    """The work queue and its dead-letter queue; ``visibility`` in seconds, ``limit`` attempts before a dead letter."""
+
+    client: "SQSClient"
+    url: str
+    dead_letter_url: str
+    visibility: int
+    limit: int
+
+    async def receive(self, most: int, wait_seconds: int) -> list[Delivery]:
+        """Up to ``most`` (10) messages, hidden from others for ``visibility`` seconds from now."""
+        before = time.monotonic()
+        answer = await self.client.receive_message(
+            QueueUrl=self.url,
+            MaxNumberOfMessages=most,
+            WaitTimeSeconds=wait_seconds,
+            VisibilityTimeout=self.visibility,
+            MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+        )
+        messages = answer.get("Messages", [])
+        # A poll that had to wait was answered at its end: only an answer at once dates from before the call.
+        received = before if len(messages) and time.monotonic() - before < 1 else time.monotonic()
+        return [
+            Delivery(
+                message_id=message["MessageId"],
+                receipt_handle=message["ReceiptHandle"],
+                body=message["Body"],
+                attempt=int(message["Attributes"]["ApproximateReceiveCount"]),
+                sent_at=int(message["Attributes"]["SentTimestamp"]) / 1_000,
+                received=received,
+            )
+            for message in messages
+        ]
+
+    async def hide(self, delivery: Delivery, seconds: int) -> None:
+        """Keep the message from others for ``seconds`` from now; 0 makes it visible at once."""
+        await self.client.change_message_visibility(
+            QueueUrl=self.url, ReceiptHandle=delivery.receipt_handle, VisibilityTimeout=seconds
+        )
+
+    async def delete(self, delivery: Delivery) -> None:
+        """The message is done with."""
+        await self.client.delete_message(QueueUrl=self.url, ReceiptHandle=delivery.receipt_handle)
+
+    async def bury(self, delivery: Delivery, attributes: Mapping[str, str]) -> None:
+        """To the dead-letter queue first, off the work queue second: a crash between leaves two copies, never none."""
+        await self.client.send_message(
+            QueueUrl=self.dead_letter_url,
+            MessageBody=delivery.body,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
+            },
+        )
+        await self.delete(delivery)

@@ -1,0 +1,42 @@
+"""One matrix file to figures, tables and manifest in a folder, for a person at a keyboard."""
+
+import re
+import tempfile
+from pathlib import Path
+
+from shared.errors import MatrixNotFoundError
+from shared.manifest import Input, Manifest
+from shared.messages import PROJECT_ID_PATTERN
+from worker.build import Progress, Request, build, scratch_room
+from worker.fetch import Fetched, hash_file
+
+
+def render(matrix: Path, project_id: str, out: Path, figure_formats: tuple[str, ...], progress: Progress) -> Manifest:
+    """The figures of one file below ``out``; nothing is seen there before all of it is made."""
+    if not matrix.is_file():
+        raise MatrixNotFoundError(f"{matrix}: no such file")
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as name, scratch_room(out):
+        folder = Path(name)
+        progress("fetch")
+        digest = hash_file(matrix)
+        known = Input(uri=matrix.name, version=digest, size_bytes=matrix.stat().st_size, sha256=digest)
+        manifest = build(Request(project_id, "", figure_formats), [Fetched(matrix, known)], folder, progress)
+        _move_into(out, folder)
+        place = out / project_id / "manifest.json"
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(manifest.body())
+    return manifest
+
+
+def project_id_of(matrix: Path) -> str:
+    """A project id from a file's name, for who gives none."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", matrix.name.partition(".")[0]).strip("-_")[:128]
+    return stem if re.match(PROJECT_ID_PATTERN, stem) else "matrix"
+
+
+def _move_into(out: Path, folder: Path) -> None:
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        target = out / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)

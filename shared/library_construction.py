@@ -48,5 +48,5 @@ def method(label: str) -> Method:
     known = _table().get(folded)
     if known:
         return known
-    group = re.sub(r"[^A-Za-z0-9.-]+", "-", label.strip()).strip("-.")[:MAX_GROUP_CHARACTERS]
+    group = re.sub(r"[^A-Za-z0-9.]+", "-", label.strip()).strip("-.")[:MAX_GROUP_CHARACTERS]
     return Method(group or UNSPECIFIED, " ".join(label.split()), None)

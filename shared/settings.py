@@ -39,7 +39,7 @@ class _Settings(BaseModel):
 
     @classmethod
     def load(cls, variables: Mapping[str, str], /, **options: object) -> Self:
-        """Settings from ``options`` (None is not given), ``variables`` and defaults; SettingsError names the variable."""
+        """Settings from ``options`` (None: not given), ``variables`` and defaults; SettingsError names the variable."""
         given: dict[str, Any] = {key: value for key, value in variables.items() if key.startswith(PREFIX) and value}
         given |= {variable(name): value for name, value in options.items() if value is not None}
         try:

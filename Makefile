@@ -1,0 +1,42 @@
+# Everything below needs Python 3.12 or later, git and make; PYTHON=… names an interpreter of your own.
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.12 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header
+
+ifeq ($(strip $(AWS_CA_BUNDLE)),)
+unexport AWS_CA_BUNDLE # AWS clients take an empty one for a file that is not there
+endif
+
+.PHONY: help install demo test lint format requirements
+.DEFAULT_GOAL := help
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## the environment in .venv, with the three commands
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@PYTHON="$(PYTHON)" .ci/install
+
+demo: $(STAMP) ## the fleet on this machine: samples from queue to figures, kept in .demo
+	@exec $(BIN)/dpss-local demo
+
+test: $(STAMP) ## all tests
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(STAMP) ## style, types, and who may import whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## style, where it can be put right by itself
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+requirements: $(STAMP) ## requirements/*.txt anew from pyproject.toml
+	$(COMPILE) --extra worker --extra local --extra dev --output-file requirements/dev.txt
+	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/producer.txt
+	$(COMPILE) --constraint requirements/dev.txt --extra worker --output-file requirements/worker.txt

@@ -14,6 +14,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
@@ -98,9 +99,12 @@ class Consumer:
 
     async def run(self) -> None:
         """Consume until told to stop."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._slots):
-                group.create_task(self._slot())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._slots):
+                    group.create_task(self._slot())
+        except* SettingsError as errors:
+            raise errors.exceptions[0] from None
         log.info("stopped")
 
     async def _slot(self) -> None:
@@ -131,7 +135,8 @@ class Consumer:
     async def _handle(self, delivery: Delivery) -> None:
         context = {"message_id": delivery.message_id, "attempt": delivery.attempt}
         with structlog.contextvars.bound_contextvars(**context):
-            async with Lease(self._queue, delivery) as lease:
+            hide = partial(self._queue.hide, delivery)
+            async with Lease(hide, delivery.received, self._queue.visibility) as lease:
                 await self._hold(delivery, lease)
 
     async def _hold(self, delivery: Delivery, lease: Lease) -> None:

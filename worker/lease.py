@@ -7,7 +7,7 @@ later than it ends there; past its end the holder must not touch the message, no
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,64 +15,78 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import telemetry
 from shared.errors import one_line
-from worker.queue import Delivery, WorkQueue
 
 LONGEST_SECONDS: Final = 12 * 3_600
 """However often it is renewed, a message is visible again 12 h after it was received (SQS, ChangeMessageVisibility)."""
 MARGIN_SECONDS: Final = 60
-"""Held back from the 12 h so that the project can still be released."""
+"""Held back from the 12 h so that the project is let go of in time."""
 RENEWALS_PER_TERM: Final = 3
 """Two renewals may fail before the lease is lost."""
+RETRY_SECONDS: Final = 1.0
+"""Between renewals that fail."""
 
 log = telemetry.logger("lease")
 
 
 class Lease:
-    """Holds one delivery; ``lost`` is set when it is no longer ours, for good."""
+    """Holds a message for ``term`` seconds at a time; ``lost`` is set when it is no longer ours, for good.
 
-    def __init__(self, queue: WorkQueue, delivery: Delivery, clock: Callable[[], float] = time.monotonic) -> None:
+    ``received`` is on ``clock``; ``hide`` hides the message from others for as many seconds as it is told, from now.
+    """
+
+    def __init__(
+        self,
+        hide: Callable[[int], Awaitable[None]],
+        received: float,
+        term: int,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self.lost = asyncio.Event()
-        self._queue = queue
-        self._delivery = delivery
+        self._hide = hide
+        self._received = received
+        self._term = term
         self._clock = clock
-        self._deadline = delivery.received + queue.visibility
-        self._cap = delivery.received + LONGEST_SECONDS - MARGIN_SECONDS
-        self._renewing: asyncio.Task[None] | None = None
+        self._sleep = sleep
+        self._end = received + term
+        self._last_end = received + LONGEST_SECONDS - MARGIN_SECONDS
 
     @property
     def held(self) -> bool:
         """Whether the message is ours at this moment."""
-        return not self.lost.is_set() and self._clock() < self._deadline
+        return not self.lost.is_set() and self._clock() < self._end
 
     async def __aenter__(self) -> Self:
-        self._renewing = asyncio.create_task(self._keep_renewing())
+        self._renewing = asyncio.create_task(self._keep())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._renewing:
-            self._renewing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._renewing
+        self._renewing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._renewing
 
-    async def _keep_renewing(self) -> None:
-        pause = self._queue.visibility / RENEWALS_PER_TERM
-        while self.held and self._clock() < self._cap:
-            await asyncio.sleep(min(pause, max(0.0, self._deadline - self._clock())))
+    async def _keep(self) -> None:
+        pause = self._term / RENEWALS_PER_TERM
+        while self.held:
+            await self._sleep(min(pause, max(0.0, self._end - self._clock())))
             if self.held:
-                await self._renew()
-        log.warning("lease lost", held_seconds=round(self._clock() - self._delivery.received, 1))
+                renewed = await self._renew()
+                pause = self._term / RENEWALS_PER_TERM if renewed else min(RETRY_SECONDS, self._term / 10)
+        log.warning("lease lost", held_seconds=round(self._clock() - self._received, 1))
         self.lost.set()
 
-    async def _renew(self) -> None:
+    async def _renew(self) -> bool:
         before = self._clock()
-        seconds = int(min(self._queue.visibility, self._cap + MARGIN_SECONDS - before))
+        seconds = int(min(self._term, self._last_end - before))
+        if seconds <= 0:  # the cap: the lease runs out, and with it the work
+            return True
         try:
-            async with asyncio.timeout(max(0.1, self._deadline - before)):
-                await self._queue.hide(self._delivery, seconds)
+            async with asyncio.timeout(self._end - before):
+                await self._hide(seconds)
         except (BotoCoreError, ClientError, OSError, TimeoutError) as error:
             log.warning("lease not renewed", error=one_line(str(error) or type(error).__name__))
-            await asyncio.sleep(min(1.0, self._queue.visibility / 10))
-        else:
-            self._deadline = before + seconds
+            return False
+        self._end = before + seconds
+        return True

@@ -1,0 +1,62 @@
+"""Quality of cells, and the genes that take most of their counts."""
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.pipeline import TARGET_SUM, TOP_GENES
+from worker.matrices.matrix import Genes
+from worker.stats.counts import Counts
+from worker.stats.missing import Missing
+from worker.stats.moments import Moments
+from worker.stats.normalize import gathered, normalized
+from worker.stats.summary import Doubles, Floats, Quality, TopGenes
+
+PER_PERCENT = TARGET_SUM / 100
+"""Normalised counts that are one percent of a cell's."""
+WHISKER = 1.5
+"""Interquartile ranges that a box's whisker reaches at most (Tukey 1977; seaborn's and matplotlib's default)."""
+
+
+def measure(counts: Counts, mito: npt.NDArray[np.bool_] | None) -> tuple[Quality, Moments]:
+    """Quality of cells, and moments of normalised genes, in one pass; ``mito`` (genes,) marks mitochondrial genes.
+
+    The share of mitochondrial counts of a cell without counts is 0.
+    """
+    marked = np.zeros(counts.n_genes) if mito is None else mito / PER_PERCENT
+    percent = np.empty(counts.n_cells, np.float32)
+    sums, squares = np.zeros((2, counts.n_genes))
+    for cells, block in normalized(counts):
+        sums += np.bincount(block.indices, block.data, counts.n_genes)
+        squares += np.bincount(block.indices, np.square(block.data, dtype=np.float64), counts.n_genes)
+        percent[cells] = np.minimum(block @ marked, 100)
+    share = None if isinstance(mitochondrial_share(mito), Missing) else percent
+    return Quality(counts.cell_counts, counts.cell_genes, share), Moments(counts.n_cells, sums, squares)
+
+
+def mitochondrial_share(mito: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_] | Missing:
+    """``mito`` where a share of mitochondrial counts can be told by it."""
+    if mito is None:
+        return Missing("which genes are mitochondrial is not known for this species")
+    return mito if mito.any() else Missing("the matrix has no mitochondrial genes")
+
+
+def top_genes(counts: Counts, genes: Genes, moments: Moments) -> TopGenes | Missing:
+    """The genes with the highest mean share of a cell's counts, as ``scanpy.pl.highest_expr_genes`` ranks them."""
+    if counts.n_nonzero == 0:
+        return Missing("none of the cells has a count")
+    mean_percent = moments.mean / PER_PERCENT
+    best = np.argsort(-mean_percent, kind="stable")[:TOP_GENES]
+    best = best[mean_percent[best] > 0]
+    ascending = np.sort(best).astype(np.int32)
+    percent = gathered(normalized(counts, ascending), counts.n_cells, len(best)) / np.float32(PER_PERCENT)
+    boxes = np.array([_box(percent[:, column]) for column in np.searchsorted(ascending, best)])
+    return TopGenes(genes.symbols[best], genes.ids[best], mean_percent[best], boxes)
+
+
+def _box(values: Floats) -> Doubles:
+    """Lower whisker, quartiles and upper whisker; a whisker ends at the last value within its reach."""
+    q1, median, q3 = np.percentile(values.astype(np.float64), [25, 50, 75])
+    reach = WHISKER * (q3 - q1)
+    low = min(q1, values[values >= q1 - reach].min(initial=q1))
+    high = max(q3, values[values <= q3 + reach].max(initial=q3))
+    return np.array([low, q1, median, q3, high])

@@ -1,0 +1,284 @@
+"""The command ``dpss-producer``: argv → settings → telemetry → clients → command."""
+
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from producer import blacklist as blacklists
+from producer import clients, options, report, run_id
+from producer import replay as replays
+from producer import status as queues
+from producer.dead_letters import DeadLetterQueue
+from producer.enqueue import WorkQueue
+from producer.plan import Plan, Request
+from producer.progress import watched
+from producer.published import FigureBucket
+from producer.run import Run
+from producer.sources.canned import CannedSource
+from producer.sources.project import Candidate, Project
+from shared import aws, messages, telemetry
+from shared.errors import (
+    BY_REASON,
+    InternalError,
+    InvalidMessageError,
+    JobCrashedError,
+    SettingsError,
+    SummaryStatsError,
+    one_line,
+)
+from shared.messages import Requester
+from shared.settings import ProducerSettings, variable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; its exit code. The last line of stderr says what failed, reason code first."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return int(cli.main(args=argv, prog_name="dpss-producer", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return WRONG_USAGE
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - each is told in one line, a defect with its trace
+        explained = _in_our_words(error)
+    if isinstance(explained, SettingsError):
+        return _ended(WRONG_USAGE, f"Error: {explained}")
+    return _ended(FAILED, f"{explained.reason}: {explained.line}")
+
+
+def _in_our_words(error: BaseException) -> SummaryStatsError | SettingsError:
+    match error:
+        case SummaryStatsError() | SettingsError():
+            return error
+        case BotoCoreError() | ClientError():
+            return aws.explain(error, "reaching AWS")
+        case click.Abort() | KeyboardInterrupt():
+            return JobCrashedError("interrupted; what was sent stays sent")
+        case _:
+            telemetry.logger("cli").error("a defect of ours", exc_info=error)
+            return InternalError(f"{type(error).__name__}: {error}")
+
+
+def _ended(code: int, line: str) -> int:
+    click.echo(one_line(line), err=True)
+    return code
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@click.group(context_settings={"max_content_width": 120}, epilog=options.SETTINGS_HELP)
+def cli() -> None:
+    """Send the projects that are due to the workers, and look after the two queues."""
+
+
+@cli.command(epilog=options.SETTINGS_HELP)
+@options.selecting
+def run(projects: tuple[str, ...], *, force: bool, dry_run: bool, as_json: bool, **given: object) -> int:
+    """The daily run: list all projects, leave out what is not due, enqueue the rest."""
+    settings = _configured(given, "figure_bucket", "" if dry_run else "queue_url", lists=True)
+    s3 = clients.s3()
+    plan = _plan(settings, s3, "schedule", projects, force=force)
+    queue = _work_queue(settings, dry_run=dry_run)
+    tally = Run(plan, _figures(settings, s3), queue, as_json).carry_out(_canned(settings, s3).projects())
+    if queue:
+        telemetry.metrics(
+            {
+                "ProjectsFound": (tally.counts.total(), "Count"),
+                "ProjectsEnqueued": (tally.counts["enqueued"], "Count"),
+                "ProjectsUnusable": (tally.counts["unusable"], "Count"),
+                "ProjectsFailed": (tally.counts["failed"], "Count"),
+            },
+            environ=settings.environ,
+        )
+    return _verdict(tally)
+
+
+@cli.command(epilog=options.SETTINGS_HELP)
+@click.argument("project_ids", metavar="PROJECT_ID…", nargs=-1, callback=options.project_ids)
+@options.matrices
+@options.selecting
+def enqueue(
+    project_ids: tuple[str, ...],
+    uris: tuple[str, ...],
+    projects: tuple[str, ...],
+    *,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+    **given: object,
+) -> int:
+    """A message by hand for each PROJECT_ID: the matrices that the source lists, or those given with --matrix."""
+    asked = project_ids or projects
+    if not asked:
+        raise click.UsageError("name at least one PROJECT_ID")
+    if uris and len(asked) > 1:
+        raise click.UsageError("--matrix belongs to one project: name one PROJECT_ID")
+    settings = _configured(given, "figure_bucket", "" if dry_run else "queue_url", lists=not uris)
+    s3 = clients.s3()
+    source = _canned(settings, s3)
+    candidates: Iterable[Candidate] = (candidate for each in asked for candidate in source.projects(each))
+    if uris:
+        candidates = [Project(asked[0], tuple(source.matrix(uri, asked[0]) for uri in uris))]
+    plan = _plan(settings, s3, "manual", projects or asked, force=force)
+    queue = _work_queue(settings, dry_run=dry_run)
+    return _verdict(Run(plan, _figures(settings, s3), queue, as_json, missing="failed").carry_out(candidates))
+
+
+@cli.command(epilog=options.SETTINGS_HELP)
+@options.as_json
+def status(*, as_json: bool) -> int:
+    """How deep the queues are, how old their oldest messages, and why letters are dead."""
+    settings = _configured({}, "queue_url", "dlq_url")
+    sqs = clients.sqs()
+    now = datetime.now(UTC)
+    work, dead = queues.depth(sqs, settings.queue_url), queues.depth(sqs, settings.dlq_url)
+    oldest = queues.oldest_message_seconds(clients.cloudwatch(), settings.queue_url, now)
+    with DeadLetterQueue(sqs, settings.dlq_url) as box:
+        letters = queues.summarise(watched(box.letters(), "letters looked at"))
+    report.print_status(queues.Status(now, work, dead, oldest, letters), as_json=as_json)
+    return 0
+
+
+@cli.command()
+def gallery() -> int:
+    """The index page of all projects; not there yet."""
+    raise click.UsageError("gallery is not there yet")
+
+
+@cli.group()
+def dlq() -> None:
+    """What is in the dead-letter queue, why, and back to work with it."""
+
+
+@dlq.command("list", epilog=options.SETTINGS_HELP)
+@options.as_json
+def list_letters(*, as_json: bool) -> int:
+    """Every dead letter and its reason; they stay where they are."""
+    settings = _configured({}, "dlq_url")
+    with DeadLetterQueue(clients.sqs(), settings.dlq_url) as box:
+        report.print_letters(watched(box.letters(), "letters looked at", live=not as_json), as_json=as_json)
+    return 0
+
+
+@dlq.command(epilog=options.SETTINGS_HELP)
+@click.argument("message_id")
+@options.as_json
+def show(message_id: str, *, as_json: bool) -> int:
+    """All of one letter, found by its MESSAGE_ID; it stays where it is."""
+    settings = _configured({}, "dlq_url")
+    with DeadLetterQueue(clients.sqs(), settings.dlq_url) as box:
+        letters = watched(box.letters(), "letters looked at")
+        letter = next((letter for letter in letters if letter.message_id == message_id), None)
+    if not letter:
+        raise InvalidMessageError(
+            f"no letter {message_id} is in the dead-letter queue (one in another reader's hands cannot be seen)"
+        )
+    report.print_letter(letter, as_json=as_json)
+    return 0
+
+
+@dlq.command(epilog=options.SETTINGS_HELP)
+@click.option("--project", "projects", metavar="ID", multiple=True, help=f"Of this project; repeatable. {options.ALL}")
+@click.option(
+    "--reason",
+    "reasons",
+    type=click.Choice(sorted(BY_REASON)),
+    metavar="CODE",
+    multiple=True,
+    help=f"Dead for this reason; repeatable. {options.ALL}",
+)
+@options.limit
+@options.rate
+@options.dry_run
+@options.as_json
+def replay(
+    projects: tuple[str, ...],
+    reasons: tuple[str, ...],
+    limit: int | None,
+    rate: float | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Dead letters back to the work queue: of the projects and for the reasons given, else all of them."""
+    settings = _configured({}, "queue_url", "dlq_url")
+    sqs = clients.sqs()
+    selection = replays.Selection(datetime.now(UTC), frozenset(projects), frozenset(reasons))
+    send = None if dry_run else replays.sender(sqs, settings.queue_url, replays.Pace(rate))
+    counts, problem = Counter[replays.ReplayOutcome](), ""
+    with DeadLetterQueue(sqs, settings.dlq_url) as box:
+        replayed = replays.replay(box, send, selection, limit)
+        for each in watched(replayed, "letters looked at", live=not (as_json or dry_run)):
+            counts[each.outcome] += 1
+            problem = problem or (each.code and f"{each.code}: {each.letter.message_id}: {each.reason}")
+            report.print_replayed(each, as_json=as_json)
+    report.print_replay(counts, dry_run=dry_run, as_json=as_json)
+    return _ended(FAILED, problem) if problem else 0
+
+
+def _configured(given: dict[str, Any], *required: str, lists: bool = False) -> ProducerSettings:
+    """Settings, complete for the command; one that ``lists`` projects needs a source."""
+    settings = ProducerSettings.load(os.environ, **given)
+    if lists and settings.source != "canned":
+        raise click.UsageError(
+            f"source {settings.source} is not there yet: choose --source canned or set {variable('source')}=canned"
+        )
+    from_bucket = lists or settings.blacklist
+    settings.require(*filter(None, required), *(["matrix_bucket"] if from_bucket else []))
+    telemetry.configure(settings.log_format)
+    return settings
+
+
+def _canned(settings: ProducerSettings, s3: "S3Client") -> CannedSource:
+    return CannedSource(s3, settings.matrix_bucket, settings.matrix_prefix, settings.blacklist_key)
+
+
+def _figures(settings: ProducerSettings, s3: "S3Client") -> FigureBucket:
+    return FigureBucket(s3, settings.figure_bucket, settings.figure_prefix)
+
+
+def _work_queue(settings: ProducerSettings, *, dry_run: bool) -> WorkQueue | None:
+    return None if dry_run else WorkQueue(clients.sqs(), settings.queue_url)
+
+
+def _plan(
+    settings: ProducerSettings, s3: "S3Client", requested_by: Requester, targets: Iterable[str], *, force: bool
+) -> Plan:
+    blacklist = frozenset[str]()
+    if settings.blacklist:
+        blacklist = blacklists.read(s3, settings.matrix_bucket, settings.blacklist_key)
+    request = Request(settings.source, run_id.new(), requested_by, messages.now(), force)
+    return Plan(request, frozenset(targets), blacklist)
+
+
+def _verdict(tally: report.Tally) -> int:
+    """The exit code of a run: its last line names what stopped it, else the first project that failed."""
+    failed = tally.counts["failed"]
+    if tally.error:
+        return _ended(FAILED, f"{tally.error.reason}: {tally.error.line}")
+    if not failed:
+        return 0
+    first = tally.listed["failed"][0]
+    others = f" (and {failed - 1:,} more failed)" if failed > 1 else ""
+    return _ended(FAILED, f"{first.code}: {first.project_id}: {first.reason}{others}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Which projects there are, and their matrices: one module per source, each yielding one project at a time."""

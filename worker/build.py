@@ -1,13 +1,12 @@
 """From matrices on this machine to figures, tables and a manifest in a folder: the whole computation, and no AWS."""
 
 import contextlib
-import errno
 import os
 import platform
 import resource
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Final
 import numpy as np
 
 from shared import __version__
-from shared.errors import ScratchFullError
 from shared.manifest import Entity, Figure, Library, Manifest, Skipped, Table, fingerprint
 from shared.messages import now
 from worker.fetch import Fetched, hash_file
@@ -57,17 +55,6 @@ def build(request: Request, inputs: Sequence[Fetched], folder: Path, progress: P
         entities=entities,
         peak_rss_mib=_peak_rss_mib(),
     )
-
-
-@contextlib.contextmanager
-def scratch_room(folder: Path) -> Iterator[None]:
-    """A full disk, wherever it is met, in the project's words."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise ScratchFullError(f"no room left in {folder.parent}; give DPSS_SCRATCH_DIR more") from error
-        raise
 
 
 def _entity(request: Request, group: Group, folder: Path, progress: Progress) -> Entity:

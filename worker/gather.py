@@ -1,5 +1,7 @@
 """The cells of a project's matrices, sorted by species and library construction group, one store each."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from shared import keys, library_construction
 from shared.manifest import Input
 from worker.fetch import Fetched
 from worker.matrices.alignment import GeneUnion, remap
+from worker.matrices.market import EntriesOutOfOrderError
 from worker.matrices.matrix import CountBlock, Genes, Matrix, OpenedFile, Strings
 from worker.matrices.opening import open_matrix
 from worker.matrices.store import Store, StoreWriter
@@ -78,8 +81,17 @@ class _Piles:
 
 
 def gather(project_id: str, fetched: Sequence[Fetched], scratch: Path) -> Gathered:
-    """Read every matrix once, each cell to the store of its species and library construction group."""
+    """Read every matrix, each cell to the store of its species and library construction group."""
     opened = [(item.input, _open(item, scratch / f"unpacked-{n}")) for n, item in enumerate(fetched)]
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=scratch, prefix="stores-"))
+        try:
+            return _sorted(project_id, opened, folder)
+        except EntriesOutOfOrderError:  # seen only deep in the file; next time that matrix is regrouped by cell
+            shutil.rmtree(folder)
+
+
+def _sorted(project_id: str, opened: Sequence[tuple[Input, OpenedFile]], scratch: Path) -> Gathered:
     piles = _Piles(scratch)
     species_of: dict[str | None, str | None] = {}
     for known, matrix, filed_under in _filed(opened):

@@ -17,9 +17,10 @@ from botocore.config import Config
 from shared import aws, telemetry
 from shared.errors import InternalError, JobOutOfMemoryError, SettingsError, SummaryStatsError
 from shared.messages import MatrixReference
-from worker.build import Request, build, scratch_room
+from worker.build import Request, build
 from worker.child import Job
 from worker.fetch import Fetched, fetch
+from worker.matrices import scratch as room
 
 log = telemetry.logger("job")
 
@@ -59,7 +60,7 @@ def _die_with_parent() -> None:
 
 def _work(job: Job, progress: Callable[[str], None]) -> None:
     folder = Path(job.folder)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="work-") as scratch, scratch_room(folder):
+    with tempfile.TemporaryDirectory(dir=folder, prefix="work-") as scratch, room.writing(folder):
         progress("fetch")
         inputs = _fetch_all(job, Path(scratch))
         manifest = build(Request(job.project_id, job.key_prefix, job.figure_formats), inputs, folder, progress)

@@ -7,8 +7,9 @@ from pathlib import Path
 from shared.errors import MatrixNotFoundError
 from shared.manifest import Input, Manifest
 from shared.messages import PROJECT_ID_PATTERN
-from worker.build import Progress, Request, build, scratch_room
+from worker.build import Progress, Request, build
 from worker.fetch import Fetched, hash_file
+from worker.matrices import scratch
 
 
 def render(matrix: Path, project_id: str, out: Path, figure_formats: tuple[str, ...], progress: Progress) -> Manifest:
@@ -16,7 +17,7 @@ def render(matrix: Path, project_id: str, out: Path, figure_formats: tuple[str, 
     if not matrix.is_file():
         raise MatrixNotFoundError(f"{matrix}: no such file")
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as name, scratch_room(out):
+    with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as name, scratch.writing(out):
         folder = Path(name)
         progress("fetch")
         digest = hash_file(matrix)

@@ -61,11 +61,12 @@ def standing(folder: Path, *, fresh: bool) -> Iterator[Fleet]:
     with state.opened(folder, fresh=fresh) as kept, emulator() as endpoint:
         for name in [name for name in os.environ if name.startswith(("AWS_", PREFIX))]:
             del os.environ[name]
-        os.environ.update(client_environ(endpoint))
+        clients = client_environ(endpoint)
+        os.environ.update(clients)
         sqs, s3 = boto3.client("sqs"), boto3.client("s3")
         made = stack.create(sqs, s3)
         environ = {
-            **client_environ(endpoint),
+            **clients,
             **made.environ(),
             "DPSS_SOURCE": "canned",
             "DPSS_SCRATCH_DIR": str(kept.scratch.resolve()),

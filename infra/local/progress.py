@@ -37,8 +37,10 @@ class Line:
                 self.state, self.detail = "done", ending.replace("_", " ")
             case "failed" if str(event.get("fate", "")).startswith("Bury"):
                 self.state, self.detail = "failed", f"dead letter: {event.get('reason', '')}"
-            case "failed" | "released" | "superseded" as ending:
-                self.state, self.detail = "waiting", f"{ending} {event.get('reason', '')}".strip()
+            case "failed":
+                self.state, self.detail = "waiting", f"to be tried again: {event.get('reason', '')}"
+            case "released" | "superseded" as ending:
+                self.state, self.detail = "waiting", ending
             case _:
                 pass
 
@@ -109,7 +111,7 @@ class Progress:
         before = line.state
         line.hear(event)
         if line.state != before and not self._console.is_terminal:
-            self._console.print(f"{line.state}: {title} {line.detail}".rstrip())
+            self._console.print(f"{line.state}: {title}{', ' if line.detail else ''}{line.detail}")
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))

@@ -1,7 +1,5 @@
 """The Python that `make install` takes, looked for among fakes."""
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,17 +71,3 @@ def test_one_that_is_named_and_will_not_do_is_refused_though_others_would(fakes:
     found = find(fakes, PYTHON=str(tmp_path / "mine"))
     assert (found.returncode, found.stdout) == (1, "")
     assert f"PYTHON={tmp_path / 'mine'}" in found.stderr
-
-
-def test_make_stops_where_there_is_no_python(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
-    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
-    for name in ("pyproject.toml", "Makefile"):
-        shutil.copy(ROOT / name, tmp_path)
-    environ = {**os.environ, "PYTHON": "/nowhere/python"}
-    made = subprocess.run(
-        ["make", "-C", str(tmp_path), "install"], env=environ, capture_output=True, text=True, check=False
-    )
-    assert made.returncode == 2
-    assert "PYTHON=/nowhere/python is no Python" in made.stderr
-    assert not (tmp_path / ".venv").exists()

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from infra.local.samples import Project
 
+COLUMNS = 4
 STYLES = {"waiting": "dim", "working": "bold cyan", "done": "green", "failed": "yellow"}
 
 
@@ -115,6 +116,8 @@ class Progress:
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))
+        for _ in range(COLUMNS):
+            table.add_column(no_wrap=True)
         for project_id, line in self._lines.items():
             clock = f"{line.seconds:.0f} s" if line.began is not None else ""
             table.add_row(self._titles[project_id], f"[{STYLES[line.state]}]{line.state}[/]", clock, line.detail)

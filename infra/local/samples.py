@@ -43,41 +43,20 @@ class Project:
 
 
 PROJECTS = (
+    Project("3f0b6d7e-5a0c-4a39-9d0e-8d3c1a7be101", "Human blood cells, 10x", ("pbmc3k.homo_sapiens.mtx.zip",)),
+    Project("5c1de2a4-7f43-4c0b-8a55-2b9f60c4d102", "Mouse pancreas, h5ad", ("mouse_pancreas.mus_musculus.h5ad",)),
     Project(
-        "3f0b6d7e-5a0c-4a39-9d0e-8d3c1a7be101",
-        "Human blood cells (10x, matrix service archive)",
-        ("pbmc3k.homo_sapiens.mtx.zip",),
+        "8e27c9f1-0b6a-4d7e-b2c3-64a1f58e9103", "Brain tumour, Smart-seq2", ("oligodendroglioma.homo_sapiens.h5ad",)
     ),
-    Project(
-        "5c1de2a4-7f43-4c0b-8a55-2b9f60c4d102",
-        "Mouse pancreas (h5ad with layers)",
-        ("mouse_pancreas.mus_musculus.h5ad",),
-    ),
-    Project(
-        "8e27c9f1-0b6a-4d7e-b2c3-64a1f58e9103",
-        "Oligodendroglioma (Smart-seq2, fractions)",
-        ("oligodendroglioma.homo_sapiens.h5ad",),
-    ),
-    Project(
-        "a94f3b60-1c85-4e2d-9f17-d05b7ac2e104",
-        "Lung cancer cell lines (CEL-seq2, csv of genes by cells)",
-        ("celseq2.csv.gz",),
-    ),
-    Project(
-        "b6d8017c-92e4-4fa3-8b6d-13c7e9f0a105",
-        "Chromosome 21 only (10x v3, Cell Ranger HDF5)",
-        ("chr21.homo_sapiens.h5",),
-    ),
+    Project("a94f3b60-1c85-4e2d-9f17-d05b7ac2e104", "Lung cancer lines, CEL-seq2", ("celseq2.csv.gz",)),
+    Project("b6d8017c-92e4-4fa3-8b6d-13c7e9f0a105", "Chromosome 21, Cell Ranger", ("chr21.homo_sapiens.h5",)),
     Project(
         "c7a5e4d2-38f9-4b16-a0de-79f2b8d1c106",
-        "Two species: human with antibodies, mouse pancreas",
+        "Two species, antibodies",
         ("citeseq.homo_sapiens.tar.gz", "mouse_pancreas.mus_musculus.h5ad"),
     ),
     Project(
-        "d1e9f853-46b7-4c28-93fa-0e8d5b6c7107",
-        "Scaled values only",
-        ("no_raw_counts.h5ad",),
-        failure="no_raw_counts",
+        "d1e9f853-46b7-4c28-93fa-0e8d5b6c7107", "Scaled values only", ("no_raw_counts.h5ad",), failure="no_raw_counts"
     ),
     Project(
         "e2b0c964-57d8-4a31-84eb-1f9c6a7d8108",
@@ -86,12 +65,7 @@ PROJECTS = (
         failure="corrupt_matrix",
         cut_short=True,
     ),
-    Project(
-        "f3c1da75-68e9-4b42-95fc-20ad7b8e9109",
-        "On the blacklist",
-        ("chr21.homo_sapiens.h5",),
-        blacklisted=True,
-    ),
+    Project("f3c1da75-68e9-4b42-95fc-20ad7b8e9109", "On the blacklist", ("chr21.homo_sapiens.h5",), blacklisted=True),
 )
 
 

@@ -11,6 +11,7 @@ A message is settled once, after the fact:
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -94,6 +95,8 @@ class Consumer:
         self._identity = identity
         self._slots = slots
         self._until_idle = until_idle
+        # A lease counts from before the poll, so a poll must not use up much of it.
+        self._poll_seconds = int(min(aws.LONG_POLL_SECONDS, queue.visibility / 4, until_idle or math.inf))
         self._in_hand = 0
         self._last_seen = time.monotonic()
 
@@ -124,9 +127,8 @@ class Consumer:
         return time.monotonic() - self._last_seen >= self._until_idle
 
     async def _receive(self) -> list[Delivery]:
-        wait = aws.LONG_POLL_SECONDS if self._until_idle is None else min(aws.LONG_POLL_SECONDS, int(self._until_idle))
         try:
-            return await self._queue.receive(1, wait)
+            return await self._queue.receive(1, self._poll_seconds)
         except (BotoCoreError, ClientError, OSError, TimeoutError) as error:
             log.warning("queue unreachable", error=one_line(str(error) or type(error).__name__))
             await asyncio.sleep(min(LONGEST_SILENCE_SECONDS, self._queue.visibility / 4))

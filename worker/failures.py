@@ -13,12 +13,18 @@ LONGEST_PAUSE_SECONDS: Final = 900
 class Bury:
     """To the dead-letter queue, now."""
 
+    def __str__(self) -> str:
+        return "dead letter"
+
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
     """Visible again after ``pause_seconds``."""
 
     pause_seconds: int
+
+    def __str__(self) -> str:
+        return f"again in {self.pause_seconds} s"
 
 
 def verdict(error: SummaryStatsError, attempt: int, limit: int) -> Bury | TryAgain:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One receipt of a message; ``received`` on the monotonic clock, ``sent_at`` in seconds since the epoch."""
+    """One receipt of a message; ``received`` on the monotonic clock, at the latest; ``sent_at`` since the epoch."""
 
     message_id: str
     receipt_handle: str
@@ -32,7 +32,7 @@ class WorkQueue:
     limit: int
 
     async def receive(self, most: int, wait_seconds: int) -> list[Delivery]:
-        """Up to ``most`` (10) messages, hidden from others for ``visibility`` seconds from now."""
+        """Up to ``most`` (10) messages, hidden from others for ``visibility`` seconds from some time after the call."""
         before = time.monotonic()
         answer = await self.client.receive_message(
             QueueUrl=self.url,
@@ -41,9 +41,6 @@ class WorkQueue:
             VisibilityTimeout=self.visibility,
             MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
         )
-        messages = answer.get("Messages", [])
-        # A poll that had to wait was answered at its end: only an answer at once dates from before the call.
-        received = before if len(messages) and time.monotonic() - before < 1 else time.monotonic()
         return [
             Delivery(
                 message_id=message["MessageId"],
@@ -51,9 +48,9 @@ class WorkQueue:
                 body=message["Body"],
                 attempt=int(message["Attributes"]["ApproximateReceiveCount"]),
                 sent_at=int(message["Attributes"]["SentTimestamp"]) / 1_000,
-                received=received,
+                received=before,
             )
-            for message in messages
+            for message in answer.get("Messages", [])
         ]
 
     async def hide(self, delivery: Delivery, seconds: int) -> None:

@@ -96,7 +96,9 @@ class Consumer:
         self._slots = slots
         self._until_idle = until_idle
         # A lease counts from before the poll, so a poll must not use up much of it.
-        self._poll_seconds = int(min(aws.LONG_POLL_SECONDS, queue.visibility / 4, until_idle or math.inf))
+        self._poll_seconds = int(
+            min(aws.LONG_POLL_SECONDS, queue.visibility / 4, math.inf if until_idle is None else until_idle)
+        )
         self._in_hand = 0
         self._last_seen = time.monotonic()
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One receipt of a message; ``received`` on the monotonic clock, at the latest; ``sent_at`` since the epoch."""
+    """One receipt of a message; ``received`` on the monotonic clock, not too late; ``sent_at`` since the epoch."""
 
     message_id: str
     receipt_handle: str

@@ -74,7 +74,7 @@ def _demo(folder: Path, *, fresh: bool, as_json: bool) -> None:
     else:
         console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
         console.print(table(report.outcomes))
-        click.echo(f"\nFigures are in {os.path.relpath(report.figures)}/ - open index.html there.")
+        click.echo(f"\nThe figures are in {os.path.relpath(report.figures)}/")
     if report.unexpected:
         names = "; ".join(f"{outcome.project.title} ({outcome.ending})" for outcome in report.unexpected)
         _fail(1, f"{InternalError.reason}: not as expected: {names}; logs are in {folder / 'logs'}/")

@@ -60,7 +60,6 @@ def run(folder: Path, *, fresh: bool, table_to: IO[str]) -> Report:
             if enqueued:
                 console.print(f"{WORKERS} workers begin on {enqueued} projects; their logs are in {fleet.state.logs}/")
                 _work(fleet, processes, console)
-                _complete(processes, "gallery", ["dpss-producer", "gallery"])
             else:
                 console.print("Nothing new to do: every sample is up to date.")
         console.print(f"Keeping figures and dead letters in {folder}/ …")

@@ -38,8 +38,7 @@ class Outcome:
     @property
     def as_expected(self) -> bool:
         """Whether it ended as a sample of its kind should."""
-        expected = "blacklisted" if self.project.blacklisted else "dead letter" if self.project.failure else "published"
-        return self.ending == expected and self.reason == self.project.failure
+        return (self.ending, self.reason) == (_expected_ending(self.project), self.project.failure)
 
     @property
     def seconds(self) -> float | None:
@@ -69,6 +68,12 @@ class Outcome:
             "reason": self.reason,
             "error": self.error,
         }
+
+
+def _expected_ending(project: Project) -> Ending:
+    if project.blacklisted:
+        return "blacklisted"
+    return "dead letter" if project.failure else "published"
 
 
 def outcomes(projects: Sequence[Project], figures: Path, letters: Sequence[Mapping[str, Any]]) -> list[Outcome]:
@@ -109,21 +114,25 @@ def _bytes(path: Path) -> bytes:
 
 def table(found: Sequence[Outcome]) -> Table:
     """All of them for a person."""
-    made = Table("project", "species", "library", show_edge=False)
+    made = Table(show_edge=False)
+    for heading in ("project", "species", "library"):
+        made.add_column(heading)
     for heading in ("cells", "figures", "seconds"):
         made.add_column(heading, justify="right")
     made.add_column("outcome", ratio=1)
-    for outcome in found:
-        text = f"{outcome.reason}: {outcome.error}" if outcome.reason else outcome.ending
-        mark = text if outcome.as_expected else f"UNEXPECTED {text}"
-        cells = [
-            [part["species"] or "-", part["library"], f"{part['cells']:,}", str(part["figures"])]
-            for part in outcome.libraries()
-        ]
-        seconds = "" if outcome.seconds is None else f"{outcome.seconds:.1f}"
-        for number, part in enumerate(cells or [[""] * 4]):
-            first = number == 0
-            made.add_row(
-                outcome.project.title if first else "", *part, seconds if first else "", escape(mark) if first else ""
-            )
+    for row in [row for outcome in found for row in _rows(outcome)]:
+        made.add_row(*row)
     return made
+
+
+def _rows(outcome: Outcome) -> Iterator[list[str]]:
+    """A row for each library; project, seconds and outcome stand on the first."""
+    text = f"{outcome.reason}: {outcome.error}" if outcome.reason else outcome.ending
+    mark = escape(text if outcome.as_expected else f"UNEXPECTED {text}")
+    seconds = "" if outcome.seconds is None else f"{outcome.seconds:.1f}"
+    parts = [
+        [part["species"] or "-", part["library"], f"{part['cells']:,}", str(part["figures"])]
+        for part in outcome.libraries()
+    ]
+    for number, part in enumerate(parts or [[""] * 4]):
+        yield [outcome.project.title, *part, seconds, mark] if number == 0 else ["", *part, "", ""]

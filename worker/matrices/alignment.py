@@ -1,0 +1,47 @@
+"""One list of genes for several matrices: each matrix's genes find their place in the union."""
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.matrices.blocks import ordered, select
+from worker.matrices.matrix import CountBlock, Genes
+
+LEFT_OUT = np.int32(-1)
+"""The place of a feature that is no gene."""
+
+
+class GeneUnion:
+    """The genes of all matrices, in the order they are first met.
+
+    A gene is told by its id and the occurrence of that id in its matrix, so that duplicated ids stay apart.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, int], int] = {}
+        self._symbols: list[str] = []
+
+    def add(self, genes: Genes) -> npt.NDArray[np.int32]:
+        """The place in the union of each of ``genes``, (genes,); the first matrix with a gene gives its symbol."""
+        seen: dict[str, int] = {}
+        mapping = np.empty(len(genes), np.int32)
+        for position, (gene_id, symbol) in enumerate(zip(genes.ids, genes.symbols, strict=True)):
+            occurrence = seen.get(gene_id, 0)
+            seen[gene_id] = occurrence + 1
+            place = self._places.setdefault((gene_id, occurrence), len(self._places))
+            if place == len(self._symbols):
+                self._symbols.append(symbol)
+            mapping[position] = place
+        return mapping
+
+    @property
+    def genes(self) -> Genes:
+        """The union so far."""
+        return Genes(
+            np.array([gene_id for gene_id, _ in self._places], dtype=object), np.array(self._symbols, dtype=object)
+        )
+
+
+def remap(block: CountBlock, mapping: npt.NDArray[np.int32]) -> CountBlock:
+    """The same counts with gene ``i`` at ``mapping[i]``; LEFT_OUT drops its entries. Genes ascend within cells."""
+    indices = mapping[block.indices]
+    return ordered(select(CountBlock(block.indptr, indices, block.values), indices != LEFT_OUT))

@@ -1,0 +1,180 @@
+"""zip and tar archives: members are listed and checked, and only what is needed leaves them."""
+
+import io
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final
+
+from shared.errors import CorruptMatrixError
+from worker.matrices import scratch
+from worker.matrices.streams import HEAD_BYTES, Guarded, Source, file_source, inflated, inflated_start, is_gzipped
+
+ZIP_MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
+"""A zip's first member, or its end where it has none (APPNOTE.TXT, 4.3)."""
+TAR_MAGIC: Final = b"ustar"
+TAR_MAGIC_OFFSET: Final = 257
+"""POSIX.1-1988 tar header."""
+MAX_MEMBERS: Final = 10_000
+START_BYTES: Final = 16_384
+"""Of each member, enough to tell what it is."""
+KEPT_BYTES: Final = 2**28
+"""256 MiB: members of a gzipped tar that are kept on disk."""
+MAX_UNPACKED_BYTES: Final = 2**38
+"""256 GiB: what a file unpacked to disk may have at most."""
+COPY_BYTES: Final = 4_194_304
+_ENCRYPTED: Final = 0x1
+"""General purpose bit 0 of a zip member (APPNOTE.TXT, 4.4.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A regular file in an archive; ``start`` is how it begins, inflated."""
+
+    path: PurePosixPath
+    source: Source
+    start: bytes
+
+
+def is_zip(start: bytes) -> bool:
+    """Whether a file that starts like this is a zip archive."""
+    return start.startswith(ZIP_MAGIC)
+
+
+def is_tar(start: bytes) -> bool:
+    """Whether a file that starts like this is a tar archive."""
+    return start[TAR_MAGIC_OFFSET : TAR_MAGIC_OFFSET + len(TAR_MAGIC)] == TAR_MAGIC
+
+
+def zip_members(path: Path) -> list[Member]:
+    """The regular files of a zip archive; CorruptMatrixError where one is not to be trusted."""
+    with _damage_named(path.name), zipfile.ZipFile(path) as archive:
+        infos = archive.infolist()
+    _refuse_too_many(path.name, len(infos))
+    for info in infos:
+        _refuse_outside(path.name, info.filename)
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise CorruptMatrixError(f"{path.name}: member {info.filename} is a link; pack the file itself")
+        if info.flag_bits & _ENCRYPTED:
+            raise CorruptMatrixError(f"{path.name}: member {info.filename} is encrypted; pack it without a password")
+    wanted = [info for info in infos if not info.is_dir() and not _is_clutter(info.filename)]
+    return [_zip_member(path, info) for info in wanted]
+
+
+def _zip_member(path: Path, info: zipfile.ZipInfo) -> Member:
+    source = Source(info.filename, partial(_open_zipped, path, info))
+    with inflated(source) as stream:
+        return Member(PurePosixPath(info.filename), source, stream.read(START_BYTES))
+
+
+def _open_zipped(path: Path, info: zipfile.ZipInfo) -> BinaryIO:
+    with _damage_named(f"{path.name}, {info.filename}"):
+        archive = zipfile.ZipFile(path)
+        try:
+            member = archive.open(info)
+        except BaseException:
+            archive.close()
+            raise
+    packed = None if info.compress_type == zipfile.ZIP_STORED else lambda: info.compress_size
+    return io.BufferedReader(Guarded(member, info.filename, packed, owned=(archive,)), HEAD_BYTES)
+
+
+def tar_members(path: Path, room: Path) -> list[Member]:
+    """The regular files of a tar archive, gzipped or not; CorruptMatrixError as for a zip.
+
+    Small members of a gzipped one are kept in ``room``: to come back to them, all before them has to be inflated.
+    """
+    members: list[Member] = []
+    kept = KEPT_BYTES
+    with _opened_tar(path) as archive:
+        for number, info in enumerate(archive):
+            _refuse_too_many(path.name, number + 1)
+            _refuse_outside(path.name, info.name)
+            if info.issym() or info.islnk():
+                raise CorruptMatrixError(f"{path.name}: member {info.name} is a link; pack the file itself")
+            if not info.isfile() or _is_clutter(info.name):
+                continue
+            keep = info.size <= kept and not isinstance(archive.fileobj, io.BufferedReader)
+            kept -= info.size if keep else 0
+            members.append(_tar_member(path, archive, info, number, room if keep else None))
+    return members
+
+
+def _tar_member(path: Path, archive: tarfile.TarFile, info: tarfile.TarInfo, number: int, room: Path | None) -> Member:
+    content = archive.extractfile(info)
+    if content is None:
+        raise CorruptMatrixError(f"{path.name}: member {info.name} is no file")
+    start = content.read(START_BYTES)
+    source = Source(info.name, partial(_open_tarred, path, number, info.name))
+    if room is not None:
+        target = room / f"member-{number}"
+        with scratch.writing(room), target.open("wb") as file:
+            file.write(start)
+            shutil.copyfileobj(content, file, COPY_BYTES)
+        source = file_source(target, info.name)
+    return Member(PurePosixPath(info.name), source, inflated_start(start, info.name))
+
+
+def _open_tarred(path: Path, number: int, name: str) -> BinaryIO:
+    stack = ExitStack()
+    archive = stack.enter_context(_opened_tar(path))
+    with stack:
+        for place, info in enumerate(archive):
+            if place == number and (content := archive.extractfile(info)):
+                owned = stack.pop_all()
+                return io.BufferedReader(Guarded(content, name, owned=(owned,)), HEAD_BYTES)
+    raise CorruptMatrixError(f"{path.name}: member {name} is gone")
+
+
+@contextmanager
+def _opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
+    """Read from start to end where it is gzipped, with seeks where it is not."""
+    packed = file_source(path)
+    with ExitStack() as stack, _damage_named(path.name):
+        if is_gzipped(packed):
+            stream = stack.enter_context(inflated(packed))
+            yield stack.enter_context(tarfile.open(fileobj=stream, mode="r|"))
+        else:
+            yield stack.enter_context(tarfile.open(path, mode="r:"))
+
+
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise CorruptMatrixError(f"{name}: damaged or truncated archive ({error}); send it again") from error
+
+
+def _refuse_outside(archive: str, name: str) -> None:
+    parts = name.replace("\\", "/").split("/")
+    if ".." in parts or not parts[0] or ":" in parts[0]:
+        raise CorruptMatrixError(f"{archive}: member {name} points outside the archive; pack relative names")
+
+
+def _refuse_too_many(archive: str, count: int) -> None:
+    if count > MAX_MEMBERS:
+        raise CorruptMatrixError(f"{archive}: more than {MAX_MEMBERS:,} members; pack the matrix only")
+
+
+def _is_clutter(name: str) -> bool:
+    """Whether a member is what file managers add (``__MACOSX``, ``.DS_Store``, ``._x``)."""
+    return any(part.startswith((".", "__MACOSX")) and part != "." for part in name.split("/"))
+
+
+def unpack(source: Source, room: Path) -> Path:
+    """Its bytes, inflated, as a file in ``room``; ScratchFullError where there is no room."""
+    with inflated(source, MAX_UNPACKED_BYTES) as stream, scratch.writing(room):
+        descriptor, name = tempfile.mkstemp(dir=room)
+        os.close(descriptor)
+        with Path(name).open("wb") as target:
+            shutil.copyfileobj(stream, target, COPY_BYTES)
+    return Path(name)

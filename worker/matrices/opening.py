@@ -1,0 +1,194 @@
+"""Any file in, its matrices out: what it is, its content decides and not its name."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from shared.errors import CorruptMatrixError, EmptyMatrixError, UnsupportedFormatError
+from worker.matrices import archives, h5ad, hdf5, loom, market, tenx_h5, text
+from worker.matrices.archives import Member
+from worker.matrices.matrix import Matrix, OpenedFile
+from worker.matrices.streams import Source, file_source, head, is_gzipped
+
+READ: Final = (
+    "read are: archives (zip, tar, tar.gz) of MatrixMarket folders with their tables (HCA matrix service, Cell Ranger),"
+    " .h5 of Cell Ranger, .h5ad, .loom, and csv or tsv matrices, gzipped or not"
+)
+_FOREIGN: Final = (
+    (b"%PDF", "a PDF document"),
+    (b"BZh", "bzip2, which is not read"),
+    (b"\xfd7zXZ\x00", "xz, which is not read"),
+    (b"\x28\xb5\x2f\xfd", "zstd, which is not read"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip, which is not read"),
+    (b"Rar!", "RAR, which is not read"),
+    (b"PAR1", "Parquet, which is not read"),
+    (b"ARROW1", "Arrow, which is not read"),
+    (b"RDX", "R data, which is not read"),
+    (b"X\n\x00", "R data (RDS), which is not read"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook, which is not read"),
+    (b"\x89PNG", "a picture (PNG)"),
+    (b"\xff\xd8\xff", "a picture (JPEG)"),
+    (b"BAM\x01", "an alignment (BAM)"),
+    (b"@HD\t", "an alignment (SAM)"),
+)
+"""How other files begin, inflated."""
+_SHOWN_BYTES: Final = 60
+_LISTED: Final = 10
+_FEATURES: Final = ("genes", "features")
+_CELLS: Final = ("cells", "barcodes")
+"""How tables beside a matrix end, before their extension. The HCA's own come first: they have headers."""
+_TABLE_EXTENSIONS: Final = ("tsv", "csv", "txt")
+
+
+def open_matrix(path: Path, scratch: Path) -> OpenedFile:
+    """The matrices in ``path``; ``scratch`` is an empty folder that must outlast them.
+
+    UnsupportedFormatError, CorruptMatrixError, EmptyMatrixError and NoRawCountsError say what is wrong and where.
+    """
+    if not path.stat().st_size:
+        raise EmptyMatrixError(f"{path.name}: the file has 0 bytes; send it again")
+    source = file_source(path)
+    start = head(source)
+    packed = is_gzipped(source)
+    if archives.is_tar(start):
+        return _archive(path.name, "tar.gz" if packed else "tar", archives.tar_members(path, scratch), scratch)
+    if packed and (archives.is_zip(start) or start.startswith(hdf5.SIGNATURE)):
+        path = archives.unpack(source, scratch)
+    if archives.is_zip(start):
+        return _archive(source.name, "zip", archives.zip_members(path), scratch)
+    if start.startswith(hdf5.SIGNATURE):
+        return _hdf5(path, source.name, scratch)
+    return _text(source, start, scratch)
+
+
+def _text(source: Source, start: bytes, scratch: Path) -> OpenedFile:
+    if market.is_market(start):
+        raise _without_tables(source.name)
+    if _is_table(start):
+        return OpenedFile("text table", (text.open_text(source, scratch),))
+    raise UnsupportedFormatError(f"{source.name}: {_described(start)}; {READ}")
+
+
+def _without_tables(name: str) -> UnsupportedFormatError:
+    return UnsupportedFormatError(
+        f"{name}: a MatrixMarket file without its tables of genes and cells; send one zip or tar.gz with matrix.mtx,"
+        " features.tsv (or genes.tsv) and barcodes.tsv (or cells.tsv) in one folder"
+    )
+
+
+def _hdf5(path: Path, name: str, scratch: Path, inside: str = "") -> OpenedFile:
+    with hdf5.opened(path, name) as file:
+        if h5ad.is_h5ad(file):
+            return OpenedFile("h5ad", (h5ad.open_h5ad(file, path, name, scratch, inside),))
+        if loom.is_loom(file):
+            return OpenedFile("loom", (loom.open_loom(file, path, name, inside),))
+        if tenx_h5.is_tenx(file):
+            return OpenedFile("Cell Ranger HDF5", tenx_h5.open_tenx(file, path, name, inside))
+        raise UnsupportedFormatError(f"HDF5 with {', '.join(list(file)[:_LISTED]) or 'nothing'} in it; {READ}")
+
+
+def _archive(name: str, packing: str, members: Sequence[Member], scratch: Path) -> OpenedFile:
+    """The matrices of an archive, of the first kind that it has: MatrixMarket, HDF5, text."""
+    if markets := [member for member in members if market.is_market(member.start)]:
+        return OpenedFile(f"{packing} of MatrixMarket", tuple(_folders(name, markets, members, scratch)))
+    if files := [member for member in members if member.start.startswith(hdf5.SIGNATURE)]:
+        opened = [_unpacked(member, scratch) for member in _unfiltered_left_out(files)]
+        matrices = tuple(matrix for file in opened for matrix in file.matrices)
+        return OpenedFile(f"{packing} of {', '.join(sorted({file.format for file in opened}))}", matrices)
+    tables = [member for member in members if _role(member) is None and _is_table(member.start)]
+    if tables:
+        return OpenedFile(f"{packing} of text tables", tuple(_table(member, members, scratch) for member in tables))
+    listed = ", ".join(str(member.path) for member in members[:_LISTED]) or "no files"
+    raise UnsupportedFormatError(f"{name}: no matrix among its members ({listed}); {READ}")
+
+
+def _unpacked(member: Member, scratch: Path) -> OpenedFile:
+    return _hdf5(archives.unpack(member.source, scratch), member.source.name, scratch, str(member.path))
+
+
+def _table(member: Member, members: Sequence[Member], scratch: Path) -> Matrix:
+    beside = text.Beside(_beside(member, members, _FEATURES), _beside(member, members, _CELLS))
+    return text.open_text(member.source, scratch, str(member.path), beside)
+
+
+def _folders(name: str, markets: Sequence[Member], members: Sequence[Member], scratch: Path) -> Iterator[Matrix]:
+    read = _unfiltered_left_out(markets)
+    left_out = [str(member.path) for member in markets if member not in read]
+    notes = (f"Left out, as filtered matrices lie beside them: {', '.join(left_out)}.",) if left_out else ()
+    for member in read:
+        prefix = _prefix(member, read)
+        features, cells = (_beside(member, members, role, prefix) for role in (_FEATURES, _CELLS))
+        if not features and not cells:
+            raise _without_tables(f"{name}, {member.path}")
+        if not features or not cells:
+            missing = "genes (features.tsv or genes.tsv)" if cells else "cells (barcodes.tsv or cells.tsv)"
+            raise CorruptMatrixError(f"{name}: the table of {missing} is missing beside {member.path}; send it too")
+        folder = str(member.path.parent) if not prefix else f"{member.path.parent}/{prefix}"
+        yield market.open_market(member.source, features, cells, folder, scratch, notes)
+
+
+def _unfiltered_left_out(members: Sequence[Member]) -> list[Member]:
+    """Without the matrices of all barcodes where those of cells only lie beside them, as Cell Ranger's runs do."""
+    paths = {str(member.path) for member in members}
+    return [
+        member
+        for member in members
+        if (path := str(member.path)).replace("raw_", "filtered_") == path
+        or path.replace("raw_", "filtered_") not in paths
+    ]
+
+
+def _prefix(member: Member, matrices: Sequence[Member]) -> str:
+    """How the tables of a matrix begin that shares its folder with other matrices (``GSM1_matrix.mtx``)."""
+    neighbours = [other for other in matrices if other.path.parent == member.path.parent]
+    return member.path.name.casefold().partition("matrix")[0] if len(neighbours) > 1 else ""
+
+
+def _beside(member: Member, members: Sequence[Member], role: Sequence[str], prefix: str = "") -> Source | None:
+    """The table of that role in the same folder; the name that stands first in ``role`` counts first."""
+    tables = [
+        (role.index(found), str(other.path), other.source)
+        for other in members
+        if other.path.parent == member.path.parent
+        and other.path.name.casefold().startswith(prefix)
+        and (found := _role(other)) in role
+    ]
+    return min(tables, key=lambda table: table[:2])[2] if tables else None
+
+
+def _role(member: Member) -> str | None:
+    """What a table's name says it lists: ``genes``, ``features``, ``cells``, ``barcodes``; None for others."""
+    name = member.path.name.casefold().removesuffix(".gz")
+    stem, _, extension = name.rpartition(".")
+    if extension not in _TABLE_EXTENSIONS:
+        return None
+    return next((role for role in (*_FEATURES, *_CELLS) if stem.endswith(role)), None)
+
+
+def _is_table(start: bytes) -> bool:
+    return _is_text(start) and text.is_table(start)
+
+
+def _is_text(start: bytes) -> bool:
+    return b"\x00" not in start and start.lstrip()[:1] not in (b"<", b"{", b"[") and not _foreign(start)
+
+
+def _foreign(start: bytes) -> str:
+    return next((what for magic, what in _FOREIGN if start.startswith(magic)), "")
+
+
+def _described(start: bytes) -> str:
+    """What a file seems to be, from how it begins."""
+    begins = start.lstrip()[:_SHOWN_BYTES]
+    shown = " ".join(begins.decode("utf-8", "replace").split())
+    if _foreign(start):
+        return _foreign(start)
+    if begins.lower().startswith((b"<!doctype html", b"<html")):
+        return f"a web page, perhaps an error answer (“{shown}”)"
+    if begins.startswith(b"<"):
+        return f"XML, perhaps an error answer (“{shown}”)"
+    if begins[:1] in (b"{", b"["):
+        return f"JSON (“{shown}”)"
+    if b"\x00" in start:
+        return f"binary data of an unknown kind (it begins {start[:8].hex(' ')})"
+    return f"text that is no table of numbers (“{shown}”)"

@@ -1,0 +1,187 @@
+"""Bytes of a file or of an archive's member, inflated as they are read, with damage and bombs found on the way."""
+
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Buffer, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol, override
+
+from shared.errors import CorruptMatrixError
+
+GZIP_MAGIC: Final = b"\x1f\x8b"
+"""RFC 1952, section 2.3.1."""
+HEAD_BYTES: Final = 65_536
+"""Enough to tell what a file is."""
+MAX_RATIO: Final = 500
+"""Bytes inflated for each packed byte. Counts pack 3:1 to 100:1, as text mostly zeros; deflate ends at 1,032:1."""
+RATIO_GRACE_BYTES: Final = 67_108_864
+"""Below this much (64 MiB) a ratio does no harm."""
+MAX_INFLATED_BYTES: Final = 2**40
+"""1 TiB: some thirty times the text of the largest matrix published (1.3 M cells, 2.6 G entries)."""
+MAX_LINE_BYTES: Final = 2**28
+"""256 MiB: a row of text with 100 M values."""
+
+_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+
+
+class Readable(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+class Closeable(Protocol):
+    """What is let go with a stream."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something to read from its start, as often as wanted; ``name`` is for messages."""
+
+    name: str
+    open: Callable[[], BinaryIO]
+
+
+def file_source(path: Path, name: str | None = None) -> Source:
+    """A file on this machine."""
+    return Source(name or path.name, lambda: path.open("rb"))
+
+
+class Guarded(io.RawIOBase):
+    """Reads ``inner``; damage becomes CorruptMatrixError with the place, and so does what inflates beyond reason.
+
+    ``packed`` gives the packed bytes behind what was read so far; None where nothing is packed.
+    """
+
+    def __init__(
+        self,
+        inner: Readable,
+        name: str,
+        packed: Callable[[], int] | None = None,
+        limit: int = MAX_INFLATED_BYTES,
+        owned: tuple[Closeable, ...] = (),
+    ) -> None:
+        self._inner = inner
+        self._name = name
+        self._packed = packed
+        self._limit = limit
+        self._owned = owned
+        self._offset = 0
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        try:
+            data = self._inner.read(len(view))
+        except _DAMAGE as error:
+            raise CorruptMatrixError(
+                f"{self._name}: damaged or truncated after {self._offset:,} bytes of content ({error}); send it again"
+            ) from error
+        view[: len(data)] = data
+        self._offset += len(data)
+        self._refuse_bombs()
+        return len(data)
+
+    def _refuse_bombs(self) -> None:
+        if self._offset > self._limit:
+            raise CorruptMatrixError(f"{self._name}: inflates to more than {self._limit:,} bytes, more than any matrix")
+        if self._packed is None or self._offset <= RATIO_GRACE_BYTES:
+            return
+        packed = max(self._packed(), 1)
+        if self._offset > MAX_RATIO * packed:
+            raise CorruptMatrixError(
+                f"{self._name}: {packed:,} bytes inflate to {self._offset:,} and on, more than {MAX_RATIO}:1,"
+                " which no matrix does"
+            )
+
+    @override
+    def close(self) -> None:
+        if not self.closed:
+            for stream in (self._inner, *self._owned):
+                stream.close()
+        super().close()
+
+
+class _Counting(io.RawIOBase):
+    """Counts what is read from ``inner``."""
+
+    def __init__(self, inner: BinaryIO) -> None:
+        self._inner = inner
+        self.count = 0
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._inner.read(len(view))
+        view[: len(data)] = data
+        self.count += len(data)
+        return len(data)
+
+
+def is_gzipped(source: Source) -> bool:
+    """Whether it starts as gzip does."""
+    with source.open() as stream:
+        return stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+
+
+def inflated(source: Source, limit: int = MAX_INFLATED_BYTES) -> io.BufferedReader:
+    """Its bytes, inflated if they are gzip; at most ``limit`` of them."""
+    if not is_gzipped(source):
+        return io.BufferedReader(Guarded(source.open(), source.name, limit=limit), HEAD_BYTES)
+    packed = source.open()
+    counting = _Counting(packed)
+    unpacked = gzip.GzipFile(fileobj=io.BufferedReader(counting, HEAD_BYTES), mode="rb")
+    guarded = Guarded(unpacked, source.name, lambda: counting.count, limit, owned=(packed,))
+    return io.BufferedReader(guarded, HEAD_BYTES)
+
+
+def inflated_start(start: bytes, name: str) -> bytes:
+    """The first bytes of something of which ``start`` is at hand, inflated if they are gzip."""
+    if not start.startswith(GZIP_MAGIC):
+        return start
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(start, HEAD_BYTES)
+    except zlib.error as error:
+        raise CorruptMatrixError(f"{name}: damaged gzip ({error}); send it again") from error
+
+
+def head(source: Source) -> bytes:
+    """Its first bytes, inflated if they are gzip."""
+    with inflated(source) as stream:
+        return stream.read(HEAD_BYTES)
+
+
+def line_blocks(stream: BinaryIO, name: str, size: int) -> Iterator[bytes]:
+    """Whole lines, about ``size`` bytes at a time; the last line is given an end if it has none."""
+    rest = b""
+    while piece := stream.read(size):
+        end = piece.rfind(b"\n") + 1
+        if not end:
+            rest += piece
+            if len(rest) > MAX_LINE_BYTES:
+                raise CorruptMatrixError(f"{name}: a line is longer than {MAX_LINE_BYTES:,} bytes")
+            continue
+        yield rest + piece[:end]
+        rest = piece[end:]
+    if rest:
+        yield rest + b"\n"

@@ -1,0 +1,120 @@
+"""The tables beside a matrix: its genes and its cells, with or without a header, tabs or commas."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final, Literal
+
+import numpy as np
+
+from shared.errors import CorruptMatrixError
+from worker.matrices.annotations import agreed_species, is_annotation, library_labels
+from worker.matrices.features import Features, filled, from_columns, is_feature_column
+from worker.matrices.matrix import Cells, Strings
+from worker.matrices.streams import Source, inflated
+
+CELL_COLUMNS: Final = (
+    "cellkey",
+    "cellid",
+    "cell_id",
+    "cell_names",
+    "cell_name",
+    "cell",
+    "barcodes",
+    "barcode",
+    "index",
+)
+"""What the column of cell ids is called, case folded."""
+MAX_TABLE_BYTES: Final = 2**34
+"""16 GiB: ten million cells with 1.6 KB of text each."""
+_HEADERLESS: Final = ("gene_id", "gene_name", "feature_type")
+"""Columns of Cell Ranger's features.tsv; its genes.tsv has the first two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Chosen columns of a table by their names; ``named`` whether those stood in a header."""
+
+    columns: dict[str, Strings]
+    named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CellTable:
+    """Cells, and what their table says of the species: one, or a sentence on several."""
+
+    cells: Cells
+    species: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_features(source: Source) -> Features:
+    """Genes and other features from a table."""
+    table = _read(source, is_feature_column, _HEADERLESS)
+    if table.named:
+        return from_columns(table.columns)
+    ids, symbols, kinds = (table.columns.get(name) for name in _HEADERLESS)
+    if ids is None:
+        return Features(*(np.empty(0, dtype=object),) * 2)
+    return Features(ids, ids if symbols is None else filled(symbols, ids), kinds)
+
+
+def read_cells(source: Source) -> CellTable:
+    """Cells from a table."""
+    table = _read(source, lambda name: name.casefold() in CELL_COLUMNS or is_annotation(name), ("barcode",))
+    folded = {name.casefold(): column for name, column in table.columns.items()}
+    ids = next((folded[name] for name in CELL_COLUMNS if name in folded), np.empty(0, dtype=object))
+    return CellTable(Cells(ids, library_labels(table.columns)), *agreed_species(table.columns))
+
+
+def _read(source: Source, wanted: Callable[[str], bool], headerless: Sequence[str]) -> Table:
+    """The wanted columns; of a table without a header the first ones, called ``headerless``."""
+    lines = _lines(source)
+    first_line, first = next(lines, (0, []))
+    named = any(map(wanted, first))
+    width = len(first)
+    names = first if named else [*headerless[:width], *[""] * (width - len(headerless))]
+    chosen = [place for place, name in enumerate(names) if name and (place == 0 or not named or wanted(name))]
+    values: list[list[str]] = [[] for _ in chosen]
+    for line, fields in lines if named else chain([(first_line, first)] if first else [], lines):
+        if len(fields) != width:
+            raise CorruptMatrixError(
+                f"{source.name}, line {line:,}: {len(fields)} fields, but the first line has {width}; send it again"
+            )
+        for column, place in zip(values, chosen, strict=True):
+            column.append(fields[place])
+    columns = {names[place]: _strings(column) for place, column in zip(chosen, values, strict=True)}
+    return Table(columns, named)
+
+
+def _strings(values: list[str]) -> Strings:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _lines(source: Source) -> Iterator[tuple[int, list[str]]]:
+    """Line number and fields of each line that is not blank."""
+    line = 0
+    with io.TextIOWrapper(inflated(source, MAX_TABLE_BYTES), "utf-8-sig", newline="") as text:
+        try:
+            first = text.readline()
+            delimiter, quoting = ("\t", _tab_quoting(first)) if "\t" in first or "," not in first else (",", 0)
+            rows = csv.reader(chain([first], text), delimiter=delimiter, quoting=quoting)
+            for fields in rows:
+                line = rows.line_num
+                if fields:
+                    yield line, fields
+        except UnicodeDecodeError as error:
+            raise CorruptMatrixError(f"{source.name}, after line {line:,}: no UTF-8 text ({error.reason})") from error
+        except csv.Error as error:
+            raise CorruptMatrixError(f"{source.name}, after line {line:,}: no table ({error})") from error
+
+
+def _tab_quoting(first: str) -> Literal[0, 3]:
+    """Cell Ranger's tables quote nothing, so that a quote is a character; a table with a header may."""
+    names = [name.strip('"').casefold() for name in first.strip().split("\t")]
+    named = any(name in CELL_COLUMNS or is_feature_column(name) for name in names)
+    return csv.QUOTE_MINIMAL if named else csv.QUOTE_NONE

@@ -1,0 +1,358 @@
+"""Text matrices, comma or tab separated: a header, then a row of numbers for each gene, or for each cell.
+
+The file is read once, when it is opened: its values are regrouped by cell on disk, its labels kept.
+"""
+
+import csv
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from shared.errors import CorruptMatrixError, EmptyMatrixError, UnsupportedFormatError
+from worker.matrices import scratch
+from worker.matrices.blocks import Indices, Values, from_triplets
+from worker.matrices.counted import CountedMatrix
+from worker.matrices.counts import refuse_impossible
+from worker.matrices.digits import Bytes, read_number
+from worker.matrices.features import Features, filled, is_feature_column, looks_stable
+from worker.matrices.matrix import Cells, CountBlock, Strings
+from worker.matrices.regroup import Regroup
+from worker.matrices.store import StoreWriter
+from worker.matrices.streams import MAX_LINE_BYTES, Source, inflated, line_blocks
+from worker.matrices.tables import CELL_COLUMNS, CellTable, read_cells, read_features
+
+TEXT_BYTES: Final = 4_194_304
+"""Text parsed at once (4 MiB, at most 2 M values)."""
+_DELIMITERS: Final = "\t,;"
+_UTF8_MARK: Final = b"\xef\xbb\xbf"
+_LOOKED_AT: Final = 2_000
+_VAGUE: Final = frozenset({"", "id", "name", "index"})
+"""What stands over row labels of either kind."""
+_BARCODE = re.compile(r"(.*[_.:-])?[ACGT]{8,}([_.:-].*)?$")
+_KNOWN_GENES: Final = frozenset(
+    {"ACTB", "B2M", "EEF1A1", "GAPDH", "MALAT1", "RPL3", "RPLP0", "RPS18", "TMSB4X", "TPT1"}
+)
+"""Symbols, in capitals, that nearly every list of human or mouse genes has."""
+_FEW_KNOWN: Final = 2
+
+_FINE, _NO_NUMBER, _TOO_FEW, _TOO_MANY, _IMPOSSIBLE = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the first two lines say: ``n_labels`` columns before the numbers, what stands over them, and the rest."""
+
+    delimiter: str
+    n_labels: int
+    corner: tuple[str, ...]
+    columns: Strings
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Tables that lie beside a text matrix, where there are any."""
+
+    features: Source | None = None
+    cells: Source | None = None
+
+
+def is_table(start: bytes) -> bool:
+    """Whether text that starts like this is a header and rows of numbers, as far as can be seen."""
+    header, _, rest = start.removeprefix(_UTF8_MARK).partition(b"\n")
+    try:
+        delimiter = _delimiter(header)
+        row = next(csv.reader([rest.partition(b"\n")[0].decode("utf-8", "ignore")], delimiter=delimiter), [])
+    except (UnsupportedFormatError, csv.Error):
+        return False
+    values = row[1:] if b"\n" in rest else row[1:-1]
+    numbers = values[_n_labels(["", *values]) - 1 :]
+    return not rest or (bool(numbers) and all(map(_is_number, numbers)))
+
+
+def open_text(source: Source, room: Path, name: str = "", beside: Beside | None = None) -> CountedMatrix:
+    """The matrix, after a pass over the file; UnsupportedFormatError where its rows are no numbers."""
+    with inflated(source) as stream:
+        header = stream.readline(MAX_LINE_BYTES).removeprefix(_UTF8_MARK)
+        pieces = line_blocks(stream, source.name, TEXT_BYTES)
+        first = next(pieces, b"")
+        layout = _layout(header, first.partition(b"\n")[0], source.name)
+        genes_in_rows, why = _orientation(layout, _Lines(source.name, layout).read(first)[0])
+        rows = _Rows(_Lines(source.name, layout), len(layout.columns), room, genes_in_rows=genes_in_rows)
+        rows.take(first)
+        for piece in pieces:
+            rows.take(piece)
+    features, cells = _sides(rows.labels, layout, genes_in_rows=genes_in_rows)
+    table = CellTable(cells)
+    if beside and beside.features:
+        features = _with_symbols(features, read_features(beside.features))
+    if beside and beside.cells:
+        table = _with_annotations(cells, read_cells(beside.cells))
+    return CountedMatrix(
+        place=source.name,
+        name=name,
+        features=features,
+        cells=table.cells,
+        raw_blocks=rows.blocks,
+        species=table.species,
+        notes=(f"{source.name} has {'genes' if genes_in_rows else 'cells'} in rows: {why}.", *table.notes),
+    )
+
+
+def _delimiter(header: bytes) -> str:
+    text = header.decode("utf-8", "ignore")
+    best = max(_DELIMITERS, key=text.count)
+    if best not in text:
+        raise UnsupportedFormatError("text without commas or tabs")
+    return best
+
+
+def _layout(header: bytes, row: bytes, name: str) -> Layout:
+    delimiter = _delimiter(header)
+    try:
+        names, fields = csv.reader([header.decode().strip("\r\n"), row.decode()], delimiter=delimiter)
+    except UnicodeDecodeError as error:
+        raise CorruptMatrixError(f"{name}, line 1 or 2: no UTF-8 text ({error.reason})") from error
+    except (csv.Error, ValueError) as error:
+        raise EmptyMatrixError(f"{name}: a header and no rows") from error
+    n_labels = _n_labels(fields)
+    n_values = len(fields) - n_labels
+    if not n_values or not all(map(_is_number, fields[n_labels:])):
+        raise UnsupportedFormatError(f"{name}: a table whose rows are not numbers after their labels; no count matrix")
+    if len(names) not in {n_values, len(fields)}:
+        raise CorruptMatrixError(f"{name}, line 2: {len(fields)} fields, but the header has {len(names)}")
+    corner = names[: len(names) - n_values]
+    return Layout(delimiter, n_labels, tuple(corner), np.array(names[len(corner) :], dtype=object))
+
+
+def _n_labels(fields: Sequence[str]) -> int:
+    """Fields before the first number, the first one always among them."""
+    return next((place for place, field in enumerate(fields) if place and _is_number(field)), len(fields))
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _orientation(layout: Layout, rows: Sequence[Sequence[str]]) -> tuple[bool, str]:
+    """Whether genes are in rows, and why."""
+    corner = {name.casefold() for name in layout.corner} - _VAGUE
+    if layout.n_labels > 1 or any(map(is_feature_column, corner)):
+        return True, "so its first columns are named"
+    if corner & set(CELL_COLUMNS):
+        return False, "so its first column is named"
+    labels, columns = rows[0][:_LOOKED_AT], layout.columns.tolist()
+    genes_in_rows = _are_genes(labels) or _are_barcodes(columns)
+    genes_in_columns = _are_genes(columns) or _are_barcodes(labels)
+    if genes_in_rows != genes_in_columns:
+        return genes_in_rows, "its labels look so"
+    return True, "its labels tell nothing, and most text matrices are so"
+
+
+def _are_genes(labels: Sequence[str]) -> bool:
+    known = sum(label.upper() in _KNOWN_GENES for label in labels)
+    return known >= _FEW_KNOWN or looks_stable(np.array(labels[:_LOOKED_AT], dtype=object))
+
+
+def _are_barcodes(labels: Sequence[str]) -> bool:
+    looked_at = labels[:_LOOKED_AT]
+    return sum(bool(_BARCODE.match(label)) for label in looked_at) > len(looked_at) / 2
+
+
+class _Lines:
+    """Lines of text as labels and entries; keeps count of them for messages."""
+
+    def __init__(self, name: str, layout: Layout) -> None:
+        self._name = name
+        self._layout = layout
+        self._line = 1
+
+    @property
+    def n_labels(self) -> int:
+        """Label columns."""
+        return self._layout.n_labels
+
+    def read(self, text: bytes) -> tuple[list[list[str]], Indices, Indices, Values]:
+        """Labels (a list for each label column), and rows, columns and values of entries; rows count from 0."""
+        layout = self._layout
+        n_lines = text.count(b"\n")
+        spans = np.empty((n_lines, layout.n_labels, 2), np.int64)
+        room = len(text) // 2 + 1
+        rows, columns, values = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float32)
+        sizes = (ord(layout.delimiter), len(layout.columns))
+        n_rows, n_entries, problem, field, at = _parse(
+            np.frombuffer(text, np.uint8), *sizes, spans, rows, columns, values
+        )
+        if problem != _FINE:
+            self._complain(problem, field, text, at)
+        self._line += n_lines
+        try:
+            labels = [
+                [_label(text[start:end]) for start, end in spans[:n_rows, k].tolist()] for k in range(layout.n_labels)
+            ]
+        except UnicodeDecodeError as error:
+            raise CorruptMatrixError(f"{self._name}, before line {self._line:,}: no UTF-8 text") from error
+        return labels, rows[:n_entries], columns[:n_entries], values[:n_entries]
+
+    def _complain(self, problem: int, field: int, text: bytes, at: int) -> NoReturn:
+        line = self._line + text.count(b"\n", 0, at) + 1
+        place = f"{self._name}, line {line:,}, field {field + 1:,}"
+        found = re.split(rb"[\t,;\n]", text[at : at + 60], maxsplit=1)[0].decode(errors="replace").strip('" \r')
+        if problem == _IMPOSSIBLE:
+            refuse_impossible(float(found), place)
+        expected = self._layout.n_labels + len(self._layout.columns)
+        if problem in (_TOO_FEW, _TOO_MANY):
+            less = "fewer" if problem == _TOO_FEW else "more"
+            raise CorruptMatrixError(f"{place}: {less} than the {expected:,} fields of line 2; was it cut off?")
+        raise CorruptMatrixError(f"{place}: expected a number, found “{found}”")
+
+
+def _label(field: bytes) -> str:
+    text = field.decode().strip()
+    return text[1:-1].replace('""', '"') if text.startswith('"') else text
+
+
+@njit(cache=True)
+def _skip_label(text: Bytes, at: int, delimiter: int) -> int:
+    """The place after a label, which may be quoted."""
+    if text[at] == ord('"'):
+        at += 1
+        while text[at] != ord("\n"):
+            if text[at] == ord('"'):
+                if text[at + 1] != ord('"'):
+                    break
+                at += 1
+            at += 1
+    while text[at] != delimiter and text[at] != ord("\n"):
+        at += 1
+    return at
+
+
+@njit(cache=True)
+def _read_field(text: Bytes, at: int) -> tuple[float, int, int]:
+    """The number in a field, quoted or not, the place it starts at, and the place after it and its blanks.
+
+    Where there is no number both places are the same.
+    """
+    while text[at] == ord(" ") or text[at] == ord('"'):
+        at += 1
+    value, after = read_number(text, at, len(text))
+    if after > at:
+        while text[after] == ord(" ") or text[after] == ord('"') or text[after] == ord("\r"):
+            after += 1
+    return value, at, after
+
+
+@njit(cache=True)
+def _parse(
+    text: Bytes,
+    delimiter: int,
+    n_values: int,
+    spans: npt.NDArray[np.int64],
+    rows: Indices,
+    columns: Indices,
+    values: Values,
+) -> tuple[int, int, int, int, int]:
+    """Rows and entries read, what is wrong with the field after them, that field's number and where it starts.
+
+    ``text`` ends with a line's end; zeros are passed over.
+    """
+    at = row = count = 0
+    n_labels = spans.shape[1]
+    while at < len(text):
+        if text[at] == ord("\n") or (text[at] == ord("\r") and text[at + 1] == ord("\n")):
+            at += 1 if text[at] == ord("\n") else 2
+            continue
+        for field in range(n_labels):
+            spans[row, field, 0] = at
+            at = _skip_label(text, at, delimiter)
+            spans[row, field, 1] = at
+            if text[at] != delimiter:
+                return row, count, _TOO_FEW, field, at
+            at += 1
+        for column in range(n_values):
+            value, start, at = _read_field(text, at)
+            field = n_labels + column
+            ended = text[at] == ord("\n")
+            if at == start or not (ended or text[at] == delimiter):
+                return row, count, _NO_NUMBER, field, start
+            if ended != (column == n_values - 1):
+                return row, count, _TOO_FEW if ended else _TOO_MANY, field, start
+            at += 1
+            if value != 0:
+                values[count] = value
+                if value < 0 or not np.isfinite(values[count]):
+                    return row, count, _IMPOSSIBLE, field, start
+                rows[count] = row
+                columns[count] = column
+                count += 1
+        row += 1
+    return row, count, _FINE, 0, at
+
+
+class _Rows:
+    """Takes rows as they come; gives blocks of cells."""
+
+    def __init__(self, lines: _Lines, n_columns: int, room: Path, *, genes_in_rows: bool) -> None:
+        with scratch.writing(room):
+            folder = Path(tempfile.mkdtemp(dir=room))
+        self._lines = lines
+        self._n_columns = n_columns
+        self._spool = Regroup(folder, n_columns) if genes_in_rows else StoreWriter(folder)
+        self.labels: list[list[str]] = [[] for _ in range(lines.n_labels)]
+
+    def take(self, text: bytes) -> None:
+        """Whole lines."""
+        labels, rows, columns, values = self._lines.read(text)
+        if isinstance(self._spool, Regroup):
+            self._spool.add(columns, rows + np.int32(len(self.labels[0])), values)
+        else:
+            self._spool.append(from_triplets(rows, columns, values, len(labels[0])))
+        for known, new in zip(self.labels, labels, strict=True):
+            known.extend(new)
+
+    def blocks(self) -> Iterator[CountBlock]:
+        """All cells, in order."""
+        if isinstance(self._spool, Regroup):
+            return self._spool.blocks()
+        return self._spool.close(self._n_columns).blocks()
+
+
+def _sides(labels: Sequence[Sequence[str]], layout: Layout, *, genes_in_rows: bool) -> tuple[Features, Cells]:
+    """Genes and cells; of two label columns the one with stable ids is the ids, or else the first."""
+    rows = [np.array(column, dtype=object) for column in labels]
+    if not genes_in_rows:
+        return Features(layout.columns, layout.columns), Cells(rows[0])
+    if len(rows) == 1:
+        return Features(rows[0], rows[0]), Cells(layout.columns)
+    ids, symbols = rows[:2] if looks_stable(rows[0]) or not looks_stable(rows[1]) else rows[1::-1]
+    return Features(ids, filled(symbols, ids)), Cells(layout.columns)
+
+
+def _with_symbols(features: Features, table: Features) -> Features:
+    """The same features with symbols and kinds from a table that knows their ids."""
+    places = {gene_id: place for place, gene_id in enumerate(table.ids)}
+    found = [places.get(gene_id, -1) for gene_id in features.ids]
+    symbols = np.append(table.symbols, "")[found]
+    kinds = None if table.kinds is None else np.append(table.kinds, "")[found]
+    return Features(features.ids, filled(symbols, features.ids), kinds)
+
+
+def _with_annotations(cells: Cells, table: CellTable) -> CellTable:
+    """The same cells with labels from a table that knows their ids."""
+    labels = table.cells.library_labels
+    if labels is None:
+        return CellTable(cells, table.species, table.notes)
+    known = dict(zip(table.cells.ids, labels, strict=True))
+    own = np.array([known.get(cell, "") for cell in cells.ids], dtype=object)
+    return CellTable(Cells(cells.ids, own), table.species, table.notes)

@@ -18,6 +18,8 @@ from worker.matrices.matrix import Cells, CountBlock, Genes
 
 WHOLE_TOLERANCE: Final = 1e-6
 """How far from a whole number a value may lie and still be one."""
+LARGEST: Final = float(np.finfo(np.float32).max)
+"""Blocks carry float32."""
 LOG_CEILING: Final = 32
 """No logarithm of a count is larger (log2 of 2³²); the largest of a matrix of expected counts always is."""
 SAME_SUM_SPREAD: Final = 0.05
@@ -145,8 +147,8 @@ class CountCheck:
 
 def refuse_impossible(value: float, place: str) -> None:
     """Raise what a value is that no count can be: negative, infinite or not a number."""
-    if not np.isfinite(value):
-        raise CorruptMatrixError(f"{place}: {value} is no count")
+    if not abs(value) <= LARGEST:
+        raise CorruptMatrixError(f"{place}: {value:.6g} is no count")
     if value == round(value):
         raise CorruptMatrixError(f"{place}: the count {value:.0f} is negative")
     raise NoRawCountsError(f"{place}: {value:.6g} is negative and has a fraction: a scaled value; send the raw counts")

@@ -247,7 +247,8 @@ def _parse(
 class ByCell:
     """Entries as blocks of cells: as they come if they come by cell, regrouped on disk if not."""
 
-    def __init__(self, entries: Entries, n_cells: int, room: Path) -> None:
+    def __init__(self, entries: Entries, n_cells: int, room: Path, look_ahead_bytes: int = LOOK_AHEAD_BYTES) -> None:
+        self._look_ahead_bytes = look_ahead_bytes
         self._entries = entries
         self._n_cells = n_cells
         self._room = room
@@ -267,7 +268,7 @@ class ByCell:
                 return False
             last = int(cells[-1]) if len(cells) else last
             looked_at += TEXT_BYTES
-            if looked_at >= LOOK_AHEAD_BYTES:
+            if looked_at >= self._look_ahead_bytes:
                 break
         return True
 

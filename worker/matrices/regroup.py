@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,8 @@ from worker.matrices import scratch
 from worker.matrices.blocks import Indices, Values, from_triplets
 from worker.matrices.matrix import BLOCK_ENTRIES, CountBlock
 
-if TYPE_CHECKING:
-    from io import FileIO
-
 MAX_BUCKETS: Final = 256
-"""Files open at once."""
+"""Files written by turns."""
 MAX_BUCKET_ENTRIES: Final = 4 * BLOCK_ENTRIES
 """What is sorted in memory at once, some 400 MB at its height; a fuller bucket is split again."""
 _PIECE_ENTRIES: Final = BLOCK_ENTRIES // 2
@@ -43,10 +40,11 @@ class Regroup:
         self._max_bucket_entries = max_bucket_entries
         wanted = MAX_BUCKETS if n_entries is None else min(MAX_BUCKETS, 1 + 2 * n_entries // max_bucket_entries)
         self._width = max(1, -(-n_cells // wanted))
-        self._files: dict[int, FileIO] = {}
 
     def add(self, cells: Indices, genes: Indices, values: Values) -> None:
         """Spool entries; ScratchFullError where there is no room."""
+        if not len(cells):
+            return
         buckets = cells // self._width
         order = np.argsort(buckets, kind="stable")
         entries = np.empty(len(cells), _ENTRY)
@@ -54,23 +52,14 @@ class Regroup:
         numbers, starts = np.unique(buckets[order], return_index=True)
         with scratch.writing(self._folder):
             for number, part in zip(numbers, np.split(entries, starts[1:]), strict=True):
-                self._write(int(number), part)
+                with (self._folder / str(number)).open("ab") as file:
+                    file.write(part.tobytes())
 
     def blocks(self) -> Iterator[CountBlock]:
         """All cells in order. May be read again."""
-        for file in self._files.values():
-            file.close()
         for number in range(-(-self._n_cells // self._width)):
             first = number * self._width
             yield from self._bucket(number, first, min(self._width, self._n_cells - first))
-
-    def _write(self, number: int, part: npt.NDArray[np.void]) -> None:
-        file = self._files.get(number)
-        if file is None or file.closed:
-            file = self._files[number] = (self._folder / str(number)).open("ab", buffering=0)
-        view = memoryview(part.tobytes())
-        while view:
-            view = view[file.write(view) :]
 
     def _bucket(self, number: int, first: int, n_cells: int) -> Iterator[CountBlock]:
         path = self._folder / str(number)

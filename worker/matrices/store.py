@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -73,8 +72,8 @@ class StoreWriter:
         self._folder = folder
         with scratch.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._genes = (folder / _GENES).open("wb", buffering=0)
-            self._values = (folder / _VALUES).open("wb", buffering=0)
+            for name in (_GENES, _VALUES):
+                (folder / name).write_bytes(b"")
         self._cell_counts: list[npt.NDArray[np.float64]] = []
         self._cell_genes: list[npt.NDArray[np.int32]] = []
         self._gene_counts = np.zeros(0, np.float64)
@@ -83,8 +82,8 @@ class StoreWriter:
     def append(self, block: CountBlock) -> None:
         """Write a block; ScratchFullError where there is no room."""
         with scratch.writing(self._folder):
-            _write(self._genes, block.indices)
-            _write(self._values, block.values)
+            _append(self._folder / _GENES, block.indices)
+            _append(self._folder / _VALUES, block.values)
         self._cell_counts.append(np.bincount(cell_of_entry(block), block.values, block.n_cells))
         self._cell_genes.append(np.diff(block.indptr).astype(np.int32))
         self._gene_counts = _added(self._gene_counts, np.bincount(block.indices, block.values))
@@ -92,9 +91,6 @@ class StoreWriter:
 
     def close(self, n_genes: int) -> Store:
         """What was written, over ``n_genes`` genes."""
-        with scratch.writing(self._folder):
-            self._genes.close()
-            self._values.close()
         return Store(
             self._folder,
             np.concatenate([np.zeros(0, np.float64), *self._cell_counts]),
@@ -104,10 +100,9 @@ class StoreWriter:
         )
 
 
-def _write(file: FileIO, array: npt.NDArray[np.generic]) -> None:
-    view = memoryview(np.ascontiguousarray(array)).cast("B")
-    while view:
-        view = view[file.write(view) :]
+def _append(path: Path, array: npt.NDArray[np.generic]) -> None:
+    with path.open("ab") as file:
+        file.write(np.ascontiguousarray(array).data)
 
 
 def _added[Number: (np.float64, np.int64)](

@@ -100,7 +100,7 @@ def run(projects: tuple[str, ...], *, force: bool, dry_run: bool, as_json: bool,
     if queue:
         telemetry.metrics(
             {
-                "ProjectsFound": (tally.counts.total(), "Count"),
+                "ProjectsFound": (tally.found, "Count"),
                 "ProjectsEnqueued": (tally.counts["enqueued"], "Count"),
                 "ProjectsUnusable": (tally.counts["unusable"], "Count"),
                 "ProjectsFailed": (tally.counts["failed"], "Count"),
@@ -275,7 +275,7 @@ def _verdict(tally: report.Tally) -> int:
         return _ended(FAILED, f"{tally.error.reason}: {tally.error.line}")
     if not failed:
         return 0
-    first = tally.listed["failed"][0]
+    first = tally.examples["failed"][0]
     others = f" (and {failed - 1:,} more failed)" if failed > 1 else ""
     return _ended(FAILED, f"{first.code}: {first.project_id}: {first.reason}{others}")
 

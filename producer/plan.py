@@ -27,13 +27,17 @@ READERS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a project (or of a name that is none); ``message`` is what is sent of a project that is due."""
+    """What becomes of a project, of a name that is none, or of a target that is not ``listed``.
+
+    ``message`` is what is sent of a project that is due.
+    """
 
     project_id: str
     outcome: Outcome
     code: str = ""
     reason: str = ""
     message: ProjectMessage | None = None
+    listed: bool = True
 
     @classmethod
     def failed(cls, project_id: str, error: SummaryStatsError) -> "Decision":
@@ -113,7 +117,7 @@ def decisions(
     """
     yield from ordered(lambda candidate: _decided(candidate, plan, read), listing, workers=READERS)
     for project_id in listing.lacking():
-        yield Decision(project_id, missing, MatrixNotFoundError.reason, "no matrix found")
+        yield Decision(project_id, missing, MatrixNotFoundError.reason, "no matrix found", listed=False)
 
 
 def _decided(candidate: Candidate, plan: Plan, read: Callable[[str, str], Published]) -> Decision:

@@ -47,14 +47,16 @@ REPLAY_OUTCOMES: Final[dict[ReplayOutcome, str]] = {
 class Tally:
     """Decisions counted as they pass; keeps the first few that need a person's eye, and what ended the run early."""
 
+    found: int = 0
     counts: Counter[Outcome] = field(default_factory=Counter)
-    listed: dict[Outcome, list[Decision]] = field(default_factory=lambda: {"unusable": [], "failed": []})
+    examples: dict[Outcome, list[Decision]] = field(default_factory=lambda: {"unusable": [], "failed": []})
     error: SummaryStatsError | None = None
 
     def add(self, decision: Decision) -> None:
         """Count one decision."""
+        self.found += decision.listed
         self.counts[decision.outcome] += 1
-        kept = self.listed.get(decision.outcome)
+        kept = self.examples.get(decision.outcome)
         if kept is not None and len(kept) < MAX_LISTED:
             kept.append(decision)
 
@@ -71,13 +73,12 @@ def print_decision(decision: Decision, *, as_json: bool) -> None:
 
 def print_run(tally: Tally, *, dry_run: bool, as_json: bool) -> None:
     """The counts that end a run and, for people, the projects that need their eye."""
-    found = tally.counts.total()
     counts = {outcome: tally.counts[outcome] for outcome in OUTCOMES if dry_run or outcome != "due"}
     if as_json:
-        _print_json({"summary": {"found": found, **counts, "dry_run": dry_run}})
+        _print_json({"summary": {"found": tally.found, **counts, "dry_run": dry_run}})
         return
-    _print_table(["projects", ""], [("found", found), *((OUTCOMES[outcome], n) for outcome, n in counts.items())])
-    for outcome, decisions in tally.listed.items():
+    _print_table(["projects", ""], [("found", tally.found), *((OUTCOMES[outcome], n) for outcome, n in counts.items())])
+    for outcome, decisions in tally.examples.items():
         if decisions:
             why = [(decision.project_id, decision.code, decision.reason) for decision in decisions]
             _print_table([OUTCOMES[outcome], "code", "reason"], why)
@@ -125,8 +126,8 @@ def print_replayed(replayed: Replayed, *, as_json: bool) -> None:
         row = {"message_id": letter.message_id, "project_id": letter.project_id, "reason": letter.reason}
         _print_json({**row, "outcome": outcome, "code": replayed.code, "problem": replayed.reason})
     elif outcome in ("due", "failed", "not_deleted"):
-        why = replayed.reason or letter.reason
-        _print_line(f"{REPLAY_OUTCOMES[outcome]}: {letter.message_id} {letter.project_id} {why}")
+        told = [letter.message_id, letter.project_id, replayed.reason or letter.reason]
+        _print_line(f"{REPLAY_OUTCOMES[outcome]}: {' '.join(filter(None, told))}")
 
 
 def print_replay(counts: Counter[ReplayOutcome], *, dry_run: bool, as_json: bool) -> None:

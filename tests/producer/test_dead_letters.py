@@ -1,13 +1,16 @@
 """Looking through the dead-letter queue."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import boto3
 import pytest
+from mypy_boto3_s3 import S3Client
 from mypy_boto3_sqs import SQSClient
 
+from infra.local import stack as stacks
 from infra.local.stack import Stack
 from producer.dead_letters import NO_REASON, DeadLetter, DeadLetterQueue
 from shared.errors import SettingsError
@@ -87,10 +90,19 @@ def test_a_queue_that_is_not_there_raises_a_settings_error(sqs: SQSClient, stack
         next(box.letters())
 
 
-def test_a_letter_that_sqs_moved_itself_is_told_as_a_crash() -> None:
-    letter = DeadLetter("id", "handle", message_body("p1"), {}, {"SentTimestamp": "1000"})
+def test_a_letter_that_sqs_moved_itself_is_told_as_a_crash(sqs: SQSClient, s3: S3Client) -> None:
+    # given a message whose only attempt ends without a word
+    stack = stacks.create(sqs, s3, f"test-{uuid.uuid4().hex[:12]}", max_receive_count=1)
+    sqs.send_message(QueueUrl=stack.queue_url, MessageBody=message_body("p1"))
+    for _ in range(2):
+        sqs.receive_message(QueueUrl=stack.queue_url, VisibilityTimeout=0, WaitTimeSeconds=0)
+    # when the letters are looked at
+    with DeadLetterQueue(sqs, stack.dlq_url) as box:
+        (letter,) = box.letters()
+    # then it is one of them
     assert (letter.reason, letter.error, letter.project_id) == ("crashed", NO_REASON, "p1")
-    assert letter.sent_at == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+    assert letter.body == message_body("p1")
+    assert abs((datetime.now(UTC) - letter.sent_at).total_seconds()) < 60
 
 
 @pytest.mark.parametrize("body", ["", "no json", "[]", '{"project_id": 7}', "[" * 100_000, "1" * 5_000])

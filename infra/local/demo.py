@@ -61,7 +61,7 @@ def run(folder: Path, *, fresh: bool, table_to: IO[str]) -> Report:
                 console.print(f"{WORKERS} workers begin on {enqueued} projects; their logs are in {fleet.state.logs}/")
                 _work(fleet, processes, console)
             else:
-                console.print("Nothing new to do: every sample is up to date.")
+                console.print("Nothing new to do: every sample is as it was. (--fresh starts over.)")
         console.print(f"Keeping figures and dead letters in {folder}/ …")
     return Report(fleet.figures, enqueued, outcomes(PROJECTS, fleet.figures, fleet.state.kept_dead_letters()))
 

@@ -36,7 +36,7 @@ class Line:
                 self.detail = str(event.get("stage", "")).replace("_", " ")
             case "published" | "up_to_date" as ending:
                 self.state, self.detail = "done", ending.replace("_", " ")
-            case "failed" if str(event.get("fate", "")).startswith("Bury"):
+            case "failed" if event.get("fate") == "dead letter":
                 self.state, self.detail = "failed", f"dead letter: {event.get('reason', '')}"
             case "failed":
                 self.state, self.detail = "waiting", f"to be tried again: {event.get('reason', '')}"

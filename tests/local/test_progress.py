@@ -9,6 +9,7 @@ from rich.console import Console
 
 from infra.local.progress import Follower, Line, Progress
 from infra.local.samples import PROJECTS
+from worker.failures import Bury, TryAgain
 
 
 def test_a_line_that_is_still_being_written_is_left_for_the_next_look(tmp_path: Path) -> None:
@@ -28,8 +29,8 @@ def test_a_line_that_is_still_being_written_is_left_for_the_next_look(tmp_path: 
         ({"event": "stage", "stage": "variable_genes"}, "working", "variable genes"),
         ({"event": "published"}, "done", "published"),
         ({"event": "up_to_date"}, "done", "up to date"),
-        ({"event": "failed", "fate": "Bury()", "reason": "corrupt_matrix"}, "failed", "dead letter: corrupt_matrix"),
-        ({"event": "failed", "fate": "TryAgain(…)", "reason": "crashed"}, "waiting", "to be tried again: crashed"),
+        ({"event": "failed", "fate": str(Bury()), "reason": "corrupt_matrix"}, "failed", "dead letter: corrupt_matrix"),
+        ({"event": "failed", "fate": str(TryAgain(10)), "reason": "crashed"}, "waiting", "to be tried again: crashed"),
         ({"event": "released"}, "waiting", "released"),
         ({"event": "metrics"}, "working", ""),
     ],

@@ -47,7 +47,7 @@ def genes(n: int) -> Genes:
 
 
 def summary_of(matrix: Any, symbols: Strings | None = None, mito: npt.NDArray[np.bool_] | None = None) -> Summary:
-    """What ``summarize`` makes of a small matrix, cells × genes."""
+    """What ``summarize`` makes of a small matrix, (cells, genes)."""
     counts = InMemory(matrix)
     table = genes(counts.n_genes) if symbols is None else Genes(names("ENSG", len(symbols)), symbols)
     return summarize(counts, table, mito, names("cell", counts.n_cells), SUBJECT, lambda _: None)

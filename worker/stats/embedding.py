@@ -36,16 +36,16 @@ def lay_out(graph: Any, scores: Floats) -> Floats:
     weights = edges.data[strong].astype(np.float64)
     pulled = sparse.csr_array((weights, ends.T), shape=graph.shape)
     positions = _start(pulled, scores, np.random.default_rng(SEED))
-    _optimize(positions, ends, weights.max() / weights, epochs, _curve(), SEED)
+    _optimize(positions, ends, weights.max() / weights, epochs, curve(), SEED)
     return positions
 
 
-def _curve() -> tuple[float, float]:
+def curve() -> tuple[np.float32, np.float32]:
     """``a`` and ``b`` of 1 / (1 + a d^2b), which stands for full strength up to UMAP_MIN_DISTANCE, then decay."""
     distance = np.linspace(0, 3 * UMAP_SPREAD, 300)
     wanted = np.exp(-np.maximum(distance - UMAP_MIN_DISTANCE, 0) / UMAP_SPREAD)
     (a, b), _ = curve_fit(lambda d, a, b: 1 / (1 + a * d ** (2 * b)), distance, wanted)
-    return float(a), float(b)
+    return np.float32(a), np.float32(b)
 
 
 def _start(graph: Any, scores: Floats, random: np.random.Generator) -> Floats:
@@ -111,49 +111,48 @@ def _parts_apart(graph: Any, part_of: Integers, places: Doubles, random: np.rand
 
 
 @numba.njit(cache=True)
-def _clipped(step: float) -> float:
-    return min(4.0, max(-4.0, step))
+def _clipped(step: np.float32) -> np.float32:
+    return min(np.float32(4), max(np.float32(-4), step))
 
 
 @numba.njit(cache=True)
 def _optimize(
-    positions: Floats, edges: Integers, periods: Doubles, epochs: int, curve: tuple[float, float], seed: int
+    positions: Floats, edges: Integers, periods: Doubles, epochs: int, curve: tuple[np.float32, np.float32], seed: int
 ) -> None:
     """Move cells in place: edges pull, each once in its own period of epochs, and random cells push.
 
     Stochastic gradient descent on the cross entropy, with a step that falls to zero; xorshift64 draws the cells.
     """
-    n_cells = positions.shape[0]
     a, b = curve
+    one, two_b, softening = np.float32(1), np.float32(2) * b, np.float32(0.001)
+    n_cells = np.uint64(len(positions))
     state = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15)
     due = periods.copy()
     for epoch in range(epochs):
-        rate = 1.0 - epoch / epochs
+        rate = np.float32(1 - epoch / epochs)
         for edge in range(len(edges)):
             if due[edge] > epoch:
                 continue
             due[edge] += periods[edge]
             head, tail = edges[edge, 0], edges[edge, 1]
-            dx = positions[head, 0] - positions[tail, 0]
-            dy = positions[head, 1] - positions[tail, 1]
+            x, y = positions[head]
+            dx, dy = x - positions[tail, 0], y - positions[tail, 1]
             square = dx * dx + dy * dy
             if square > 0:
-                power = square**b
-                pull = -2 * a * b * power / (square * (a * power + 1))
+                power = a * square**b
+                pull = two_b * power / (square * (power + one))
                 step_x, step_y = rate * _clipped(pull * dx), rate * _clipped(pull * dy)
-                positions[head, 0] += step_x
-                positions[head, 1] += step_y
-                positions[tail, 0] -= step_x
-                positions[tail, 1] -= step_y
+                x, y = x - step_x, y - step_y
+                positions[tail, 0] += step_x
+                positions[tail, 1] += step_y
             for _ in range(REPULSIONS):
                 state ^= state << np.uint64(13)
                 state ^= state >> np.uint64(7)
                 state ^= state << np.uint64(17)
-                other = np.int64((state >> np.uint64(33)) % np.uint64(n_cells))
-                dx = positions[head, 0] - positions[other, 0]
-                dy = positions[head, 1] - positions[other, 1]
+                other = ((state >> np.uint64(32)) * n_cells) >> np.uint64(32)
+                dx, dy = x - positions[other, 0], y - positions[other, 1]
                 square = dx * dx + dy * dy
-                if square > 0:
-                    push = 2 * b / ((0.001 + square) * (a * square**b + 1))
-                    positions[head, 0] += rate * _clipped(push * dx)
-                    positions[head, 1] += rate * _clipped(push * dy)
+                if square > 0 and other != head:
+                    push = two_b / ((softening + square) * (a * square**b + one))
+                    x, y = x + rate * _clipped(push * dx), y + rate * _clipped(push * dy)
+            positions[head, 0], positions[head, 1] = x, y

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from shared.errors import one_line
@@ -27,13 +28,19 @@ def settle[E: Mapping[str, Any]](
 ) -> dict[str, EntryFailure]:
     """Make the batch call; entries that failed by the service's fault go again, with growing pauses.
 
-    Gives what stays failed, by entry Id; an error of the whole call is the caller's.
+    Gives what stays failed, by entry Id; an error of the whole call, with no entry taken yet, is the caller's.
     """
     failures = {entry["Id"]: EntryFailure("not answered", sender_fault=False) for entry in entries}
 
     def some_left() -> bool:
         left = [entry for entry in entries if entry["Id"] in failures and not failures[entry["Id"]].sender_fault]
-        answer = call(left)
+        try:
+            answer = call(left)
+        except (BotoCoreError, ClientError) as error:
+            if len(left) == len(entries):
+                raise
+            failures.update({entry["Id"]: EntryFailure(one_line(str(error)), sender_fault=False) for entry in left})
+            return True
         for sent in answer.get("Successful", []):
             failures.pop(sent["Id"], None)
         for failed in answer.get("Failed", []):

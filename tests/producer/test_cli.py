@@ -260,8 +260,8 @@ def test_enqueue_of_a_matrix_that_is_missing_sends_nothing(dpss: Command, work: 
         (["unknown"], "unknown"),
     ],
 )
-def test_wrong_usage_is_told_before_anything_is_done(arguments: list[str], told: str, dpss: Command) -> None:
-    done = dpss(*arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9")
+def test_wrong_usage_is_told_before_anything_is_done(arguments: list[str], told: str, dpss_here: Command) -> None:
+    done = dpss_here(*arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9")
     assert done.code == 2
     assert told in done.last_words
     assert done.out == ""
@@ -282,18 +282,25 @@ def test_wrong_usage_is_told_before_anything_is_done(arguments: list[str], told:
     ],
 )
 def test_a_wrong_setting_is_named(
-    arguments: list[str], environ: dict[str, str], told: str, dpss: Command, put: Put
+    arguments: list[str], environ: dict[str, str], told: str, dpss_here: Command, put: Put
 ) -> None:
     put("p1.h5ad")
-    done = dpss(*arguments, **environ)
+    done = dpss_here(*arguments, **environ)
     assert done.code == 2
     assert told in done.last_words
     assert "Traceback" not in done.err
 
 
+def test_wrong_usage_and_wrong_settings_end_the_process_with_two(dpss: Command) -> None:
+    usage, setting = dpss("run", "--source", "fresh"), dpss("run", DPSS_QUEUE_URL="")
+    assert (usage.code, usage.out) == (setting.code, setting.out) == (2, "")
+    assert usage.last_words == "Error: source fresh is not there yet: choose --source canned or set DPSS_SOURCE=canned"
+    assert setting.last_words == "Error: DPSS_QUEUE_URL must be set"
+
+
 @pytest.mark.parametrize("command", ["run", "enqueue", "status", "dlq list", "dlq show", "dlq replay"])
-def test_help_tells_default_and_variable_of_every_option(command: str, dpss: Command) -> None:
-    done = dpss(*command.split(), "--help")
+def test_help_tells_default_and_variable_of_every_option(command: str, dpss_here: Command) -> None:
+    done = dpss_here(*command.split(), "--help")
     assert done.code == 0
     told = " ".join(done.out.partition("Options:")[2].partition("Settings from")[0].split())
     options = told.count(" --") + told.startswith("--")

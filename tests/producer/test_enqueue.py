@@ -91,6 +91,21 @@ def test_an_entry_that_stays_dropped_fails_by_itself(flaky_sqs: SQSClient, fault
     assert faulty.calls("SendMessageBatch") == ATTEMPTS
 
 
+def test_what_was_taken_counts_though_the_queue_refuses_the_rest_later(
+    flaky_sqs: SQSClient, faulty: FaultyServer, stack: Stack, work: Work
+) -> None:
+    # given a queue that drops p1, and after that takes no calls at all
+    def closes(entry: dict[str, Any]) -> bool:
+        faulty.rules.insert(0, sqs_error(403, "AccessDenied", "SendMessageBatch"))
+        return '"p1"' in entry["MessageBody"]
+
+    faulty.fail_entries("SendMessageBatch", closes, sender_fault=False)
+    found = list(WorkQueue(flaky_sqs, stack.queue_url, lambda _pause: None).deliver([_due("p0"), _due("p1")]))
+    assert [each.outcome for each in found] == ["enqueued", "failed"]
+    assert "AccessDenied" in found[1].reason
+    assert [message["project_id"] for message in work()] == ["p0"]
+
+
 def test_an_entry_refused_for_its_own_fault_is_not_sent_again(
     flaky_sqs: SQSClient, faulty: FaultyServer, stack: Stack
 ) -> None:

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -57,19 +56,15 @@ class Ceilings:
 class Children:
     """Starts children and sees them to their end."""
 
-    def __init__(self, ceilings: Ceilings, threads: int) -> None:
+    def __init__(self, ceilings: Ceilings) -> None:
         self._ceilings = ceilings
         self._context = multiprocessing.get_context("forkserver")
-        self._threads = threads
 
     def warm(self) -> None:
         """Start the process that children are forked from; it imports while the parent goes on.
 
         To be called in the main thread: Linux kills the process when the thread that started it ends.
         """
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-            os.environ.setdefault(name, str(self._threads))
-        os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")  # the default one aborts forked children
         self._context.set_forkserver_preload(["worker.warm"])
         forkserver.ensure_running()
 

@@ -72,6 +72,7 @@ def run(until_idle: float | None) -> None:
         settings = WorkerSettings.load(os.environ)
         settings.require("queue_url", "dlq_url", "figure_bucket")
         log_format = telemetry.configure(settings.log_format)
+        os.environ.update(limits.THREADS | os.environ)
         asyncio.run(_consume(settings, log_format, until_idle))
     except SettingsError as error:
         _fail(2, f"settings: {error}")
@@ -88,6 +89,7 @@ def run(until_idle: float | None) -> None:
 def render(matrix: Path, out: Path, project_id: str | None, *, svg: bool, as_json: bool) -> None:
     """Make figures, tables and manifest of one MATRIX file in a folder. No AWS, no settings."""
     telemetry.configure(None)
+    os.environ.update(limits.THREADS | os.environ)
     from worker import render as rendering  # noqa: PLC0415 - the parent of a fleet's children never needs it
 
     name = project_id or rendering.project_id_of(matrix)
@@ -110,9 +112,7 @@ async def _consume(settings: WorkerSettings, log_format: LogFormat, until_idle: 
     if not os.access(scratch, os.W_OK):
         raise SettingsError(f"DPSS_SCRATCH_DIR: {scratch} is no folder that can be written to")
     memory = limits.job_memory_mib(settings.job_memory_mib, settings.worker_slots, limits.container_memory_mib())
-    children = Children(
-        Ceilings(memory, settings.job_timeout_seconds), max(1, (os.cpu_count() or 1) // settings.worker_slots)
-    )
+    children = Children(Ceilings(memory, settings.job_timeout_seconds))
     children.warm()
     drain = Drain(settings.shutdown_grace_seconds)
     drain.listen()

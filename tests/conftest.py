@@ -14,8 +14,11 @@ from mypy_boto3_sqs import SQSClient
 from infra.local import emulator as local
 from infra.local import stack as stacks
 from shared.settings import PREFIX
+from worker.limits import THREADS
 
 DATA = Path(__file__).parent / "data"
+
+os.environ.update(THREADS | os.environ)  # before anything imports numpy
 
 
 @pytest.fixture(autouse=True)

@@ -20,11 +20,11 @@ install: $(STAMP) ## the environment in .venv, with the three commands
 $(STAMP): requirements/dev.txt pyproject.toml
 	@PYTHON="$(PYTHON)" .ci/install
 
-demo: $(STAMP) ## the fleet on this machine: samples from queue to figures, kept in .demo
-	@exec $(BIN)/dpss-local demo
+demo: $(STAMP) ## the fleet on this machine: samples from queue to figures, kept in .demo; ARGS=--fresh starts over
+	@exec $(BIN)/dpss-local demo $(ARGS) # exec: a signal to make is a signal to the demo
 
-test: $(STAMP) ## all tests
-	@exec $(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(STAMP) ## all tests; ARGS='-k sample' some of them
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(STAMP) ## style, types, and who may import whom
 	$(BIN)/ruff check

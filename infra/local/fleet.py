@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-GRACE_SECONDS: Final = 3
+GRACE_SECONDS: Final = 2
 """What a worker that is told to stop gets here; nobody waits 90 s after Ctrl-C."""
 _DEPTHS: Final = (
     "ApproximateNumberOfMessages",

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Final, NoReturn, Self
 
-STOP_SECONDS: Final = 8
+STOP_SECONDS: Final = 4
 """From SIGTERM to SIGKILL: longer than the grace that a worker is given here (fleet.py)."""
 LAST_LINES: Final = 15
 LOOK_SECONDS: Final = 0.1
@@ -37,6 +37,7 @@ def stop_on_signals() -> None:
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
     for each in ENDINGS:
         signal.signal(each, signal.SIG_IGN)
+    os.write(sys.stderr.fileno(), "Stopping …\n".encode())  # a buffered print may not be entered twice
     raise Interrupted(number)
 
 

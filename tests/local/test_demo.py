@@ -15,7 +15,9 @@ import pytest
 from infra.local.samples import PROJECTS
 from tests.local.process_tree import alive, descendants, eventually
 
-DPSS_LOCAL = str(Path(sysconfig.get_path("scripts")) / "dpss-local")
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sysconfig.get_path("scripts")
+DPSS_LOCAL = f"{SCRIPTS}/dpss-local"
 FAILING = {project.id: project.failure for project in PROJECTS if project.failure}
 
 
@@ -25,11 +27,9 @@ def demo(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def background(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """``dpss-local`` with ``arguments``; killed at the end, should a test fail before it has ended."""
-    with subprocess.Popen(
-        [DPSS_LOCAL, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+def background(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """``command`` with pipes; killed at the end, should a test fail before it has ended."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
@@ -56,22 +56,36 @@ def test_every_sample_ends_as_expected_and_a_second_run_finds_nothing_to_do(tmp_
     assert "Nothing new" in second.stderr
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_a_demo_that_is_stopped_leaves_nothing_running(ending: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "ending", "exit_code"),
+    [
+        ([DPSS_LOCAL, "demo", "--state"], signal.SIGINT, 128 + signal.SIGINT),
+        (
+            ["make", "-C", str(ROOT), "-o", ".venv/.installed", "demo", f"BIN={SCRIPTS}"],
+            signal.SIGTERM,
+            -signal.SIGTERM,
+        ),
+    ],
+    ids=["ctrl-c", "sigterm-to-make"],
+)
+def test_a_demo_that_is_stopped_leaves_nothing_running(
+    command: list[str], ending: signal.Signals, exit_code: int, tmp_path: Path
+) -> None:
     log = tmp_path / "logs" / "worker-1.log"
-    with background("demo", "--state", str(tmp_path)) as process:
+    place = [f"ARGS=--state {tmp_path}"] if command[0] == "make" else [str(tmp_path)]
+    with background(*command, *place) as process:
         eventually(lambda: log.exists() and '"received"' in log.read_text())
         children = descendants(process.pid)
         assert len(children) >= 2
         process.send_signal(ending)
         _, words = process.communicate()
-    assert process.returncode == 128 + ending
-    assert words.endswith("Stopped; nothing is left running.\n")
+    assert process.returncode == exit_code
+    assert "Stopped; nothing is left running.\n" in words
     assert not alive(children)
 
 
 def test_up_points_any_client_at_queues_buckets_and_samples_until_it_is_stopped(tmp_path: Path) -> None:
-    with background("up", "--state", str(tmp_path)) as process:
+    with background(DPSS_LOCAL, "up", "--state", str(tmp_path)) as process:
         assert process.stdout
         assert process.stderr
         process.stderr.readline()
@@ -84,7 +98,7 @@ def test_up_points_any_client_at_queues_buckets_and_samples_until_it_is_stopped(
 
 def test_what_is_published_while_up_is_there_the_next_time(tmp_path: Path) -> None:
     for number in range(2):
-        with background("up", "--json", "--state", str(tmp_path)) as process:
+        with background(DPSS_LOCAL, "up", "--json", "--state", str(tmp_path)) as process:
             assert process.stderr
             assert process.stdout
             process.stderr.readline()

@@ -47,7 +47,11 @@ def n_neighbors(n_cells: int) -> int:
 
 
 def nearest(scores: Floats, k: int) -> Neighbors:
-    """The ``k`` nearest other cells of each by Euclidean distance, exactly, by looking at every pair."""
+    """The ``k`` nearest other cells of each by Euclidean distance, exactly, by looking at every pair.
+
+    Time grows with the square of the cells: 9 s of CPU for 50,000 of 50 components, where pynndescent takes 37 s in
+    a fresh process (4 s in one that has compiled it) and finds 86 % of them.
+    """
     n_cells = len(scores)
     kept = min(k + SPARE, n_cells - 1)
     norms = np.einsum("ij,ij->i", scores, scores)

@@ -243,6 +243,7 @@ def _configured(given: dict[str, Any], *required: str, lists: bool = False) -> P
     from_bucket = lists or settings.blacklist
     settings.require(*filter(None, required), *(["matrix_bucket"] if from_bucket else []))
     telemetry.configure(settings.log_format)
+    aws.adopt_region(os.environ)
     return settings
 
 

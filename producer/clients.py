@@ -1,6 +1,5 @@
 """The producer's AWS clients, made by its composition root."""
 
-import os
 from typing import TYPE_CHECKING, Final
 
 import boto3
@@ -24,22 +23,22 @@ GLANCE: Final = CONFIG.merge(Config(retries={"mode": "standard", "total_max_atte
 
 def s3() -> "S3Client":
     """S3; safe to share between threads."""
-    return _made(lambda region: boto3.client("s3", region, config=CONFIG))
+    return _made(lambda: boto3.client("s3", config=CONFIG))
 
 
 def sqs() -> "SQSClient":
     """SQS."""
-    return _made(lambda region: boto3.client("sqs", region, config=CONFIG))
+    return _made(lambda: boto3.client("sqs", config=CONFIG))
 
 
 def cloudwatch() -> "CloudWatchClient":
     """CloudWatch."""
-    return _made(lambda region: boto3.client("cloudwatch", region, config=GLANCE))
+    return _made(lambda: boto3.client("cloudwatch", config=GLANCE))
 
 
-def _made[C](make: "Callable[[str | None], C]") -> C:
-    """The client, in AWS_REGION: boto3 reads only AWS_DEFAULT_REGION, unlike AWS's other tools."""
+def _made[C](make: "Callable[[], C]") -> C:
+    """The client; SettingsError where the endpoint is no address."""
     try:
-        return make(os.environ.get("AWS_REGION"))
+        return make()
     except ValueError as error:
         raise SettingsError(f"AWS_ENDPOINT_URL: {error}") from None

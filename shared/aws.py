@@ -1,5 +1,6 @@
 """How a process reaches AWS: one set of limits for every client, and AWS's answers in our words."""
 
+from collections.abc import MutableMapping
 from typing import Any, Final
 
 from botocore.exceptions import (
@@ -51,6 +52,12 @@ _FORBIDDEN = frozenset(
 _PRECONDITION = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
 _NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 _UNCONFIGURED = (NoCredentialsError, PartialCredentialsError, NoRegionError, ProfileNotFound)
+
+
+def adopt_region(environ: MutableMapping[str, str]) -> None:
+    """Let AWS_REGION count, as it does for AWS's other tools: boto3 reads only AWS_DEFAULT_REGION."""
+    if region := environ.get("AWS_REGION"):
+        environ["AWS_DEFAULT_REGION"] = region
 
 
 def code(error: BaseException) -> str:

@@ -30,6 +30,7 @@ from worker.publish import Publisher
 from worker.queue import WorkQueue
 
 if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_sqs import SQSClient
 
 NO_LIMIT = 1_000_000
@@ -73,6 +74,7 @@ def run(until_idle: float | None) -> None:
         settings.require("queue_url", "dlq_url", "figure_bucket")
         log_format = telemetry.configure(settings.log_format)
         os.environ.update(limits.THREADS | os.environ)
+        aws.adopt_region(os.environ)
         asyncio.run(_consume(settings, log_format, until_idle))
     except SettingsError as error:
         _fail(2, f"settings: {error}")
@@ -116,11 +118,8 @@ async def _consume(settings: WorkerSettings, log_format: LogFormat, until_idle: 
     children.warm()
     drain = Drain(settings.shutdown_grace_seconds)
     drain.listen()
-    config = AioConfig(**aws.CLIENT_OPTIONS)
-    session = get_session()
     async with AsyncExitStack() as clients:
-        sqs = await clients.enter_async_context(session.create_client("sqs", config=config))
-        s3 = await clients.enter_async_context(session.create_client("s3", config=config))
+        sqs, s3 = await _clients(clients)
         publisher = Publisher(s3, settings.figure_bucket, settings.figure_prefix)
         projects = Projects(publisher, children, scratch, settings.figure_formats, log_format)
         consumer = Consumer(
@@ -136,6 +135,19 @@ async def _consume(settings: WorkerSettings, log_format: LogFormat, until_idle: 
         )
         telemetry.logger("worker").info("started", slots=settings.worker_slots, job_memory_mib=memory)
         await consumer.run()
+
+
+async def _clients(stack: AsyncExitStack) -> "tuple[SQSClient, S3Client]":
+    config = AioConfig(**aws.CLIENT_OPTIONS)
+    session = get_session()
+    try:
+        sqs = await stack.enter_async_context(session.create_client("sqs", config=config))
+        s3 = await stack.enter_async_context(session.create_client("s3", config=config))
+    except BotoCoreError as error:
+        raise SettingsError(str(aws.explain(error, "reaching AWS"))) from error
+    except ValueError as error:
+        raise SettingsError(f"AWS_ENDPOINT_URL: {error}") from None
+    return sqs, s3
 
 
 async def _limit(sqs: "SQSClient", settings: WorkerSettings) -> int:

@@ -40,11 +40,13 @@ def zipped(path: Path, members: Mapping[str, bytes], compression: int = zipfile.
 
 def tarred(path: Path, members: Mapping[str, bytes]) -> Path:
     """A tar archive, gzipped if its name says so."""
-    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as archive:
+    with tarfile.open(path, "w") as archive:
         for name, content in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
+    if path.name.endswith("gz"):
+        path.write_bytes(gzip.compress(path.read_bytes(), 1))
     return path
 
 

@@ -16,7 +16,16 @@ from typing import BinaryIO, Final
 
 from shared.errors import CorruptMatrixError
 from worker.matrices import scratch
-from worker.matrices.streams import HEAD_BYTES, Guarded, Source, file_source, inflated, inflated_start, is_gzipped
+from worker.matrices.streams import (
+    DAMAGE,
+    HEAD_BYTES,
+    Guarded,
+    Source,
+    file_source,
+    inflated,
+    inflated_start,
+    is_gzipped,
+)
 
 ZIP_MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
 """A zip's first member, or its end where it has none (APPNOTE.TXT, 4.3)."""
@@ -58,21 +67,27 @@ def zip_members(path: Path) -> list[Member]:
     """The regular files of a zip archive; CorruptMatrixError where one is not to be trusted."""
     with _damage_named(path.name), zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
-    _refuse_too_many(path.name, len(infos))
-    for info in infos:
-        _refuse_outside(path.name, info.filename)
-        if stat.S_ISLNK(info.external_attr >> 16):
-            raise CorruptMatrixError(f"{path.name}: member {info.filename} is a link; pack the file itself")
-        if info.flag_bits & _ENCRYPTED:
-            raise CorruptMatrixError(f"{path.name}: member {info.filename} is encrypted; pack it without a password")
-    wanted = [info for info in infos if not info.is_dir() and not _is_clutter(info.filename)]
-    return [_zip_member(path, info) for info in wanted]
+        _refuse_too_many(path.name, len(infos))
+        for info in infos:
+            _refuse_untrusted(path.name, info)
+        return [
+            _zip_member(path, archive, info) for info in infos if not info.is_dir() and not _is_clutter(info.filename)
+        ]
 
 
-def _zip_member(path: Path, info: zipfile.ZipInfo) -> Member:
+def _refuse_untrusted(archive: str, info: zipfile.ZipInfo) -> None:
+    _refuse_outside(archive, info.filename)
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise CorruptMatrixError(f"{archive}: member {info.filename} is a link; pack the file itself")
+    if info.flag_bits & _ENCRYPTED:
+        raise CorruptMatrixError(f"{archive}: member {info.filename} is encrypted; pack it without a password")
+
+
+def _zip_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+    with _damage_named(f"{path.name}, {info.filename}"), archive.open(info) as stream:
+        start = stream.read(START_BYTES)
     source = Source(info.filename, partial(_open_zipped, path, info))
-    with inflated(source) as stream:
-        return Member(PurePosixPath(info.filename), source, stream.read(START_BYTES))
+    return Member(PurePosixPath(info.filename), source, inflated_start(start, info.filename))
 
 
 def _open_zipped(path: Path, info: zipfile.ZipInfo) -> BinaryIO:
@@ -93,7 +108,7 @@ def tar_members(path: Path, room: Path) -> list[Member]:
     Small members of a gzipped one are kept in ``room``: to come back to them, all before them has to be inflated.
     """
     members: list[Member] = []
-    kept = KEPT_BYTES
+    room_left = KEPT_BYTES if is_gzipped(file_source(path)) else 0
     with _opened_tar(path) as archive:
         for number, info in enumerate(archive):
             _refuse_too_many(path.name, number + 1)
@@ -102,8 +117,8 @@ def tar_members(path: Path, room: Path) -> list[Member]:
                 raise CorruptMatrixError(f"{path.name}: member {info.name} is a link; pack the file itself")
             if not info.isfile() or _is_clutter(info.name):
                 continue
-            keep = info.size <= kept and not isinstance(archive.fileobj, io.BufferedReader)
-            kept -= info.size if keep else 0
+            keep = info.size <= room_left
+            room_left -= info.size if keep else 0
             members.append(_tar_member(path, archive, info, number, room if keep else None))
     return members
 
@@ -150,7 +165,7 @@ def _opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
 def _damage_named(name: str) -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (*DAMAGE, NotImplementedError, RuntimeError, ValueError) as error:
         raise CorruptMatrixError(f"{name}: damaged or truncated archive ({error}); send it again") from error
 
 

@@ -45,7 +45,7 @@ def select(block: CountBlock, chosen: npt.NDArray[np.bool_]) -> CountBlock:
 def _ascends(block: CountBlock) -> bool:
     """Whether genes ascend strictly within every cell."""
     descents = np.flatnonzero(block.indices[1:] <= block.indices[:-1]) + 1
-    return bool(np.isin(descents, block.indptr, kind="sort" if len(descents) < len(block.indptr) else None).all())
+    return bool(np.isin(descents, block.indptr).all())
 
 
 def _sorted_and_summed(block: CountBlock) -> CountBlock:

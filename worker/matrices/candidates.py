@@ -35,7 +35,7 @@ def choose(candidates: Sequence[Candidate]) -> tuple[str, str]:
 
     Whole numbers come first, wherever they are; then fractions that may be expected counts.
     """
-    samples = [(candidate.place, Sample(candidate.sample())) for candidate in candidates]
+    samples = [(candidate.place, _finite(candidate.sample())) for candidate in candidates]
     whole = [place for place, sample in samples if sample.whole and len(sample.values)]
     expected = [place for place, sample in samples if sample.maybe_expected]
     empty = [place for place, sample in samples if not len(sample.values)]
@@ -44,3 +44,8 @@ def choose(candidates: Sequence[Candidate]) -> tuple[str, str]:
         raise NoRawCountsError(f"{seen}; send a file with raw counts in X, raw.X or a layer “counts”")
     place = (whole or expected or empty)[0]
     return place, f"Counts are taken from {place}: {seen}."
+
+
+def _finite(values: npt.NDArray[np.floating]) -> Sample:
+    """What is no number says nothing of the others; its place is named when all values are read."""
+    return Sample(values[np.isfinite(values)])

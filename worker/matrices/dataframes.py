@@ -45,6 +45,8 @@ def _column(group: h5py.Group, name: str) -> Strings:
             return _categorical(hdf5.dataset_at(node, "codes"), hdf5.dataset_at(node, "categories"))
         values = hdf5.strings_at(node, "values")
         mask = hdf5.read(hdf5.dataset_at(node, "mask")).astype(np.bool_)
+        if len(mask) != len(values):
+            raise CorruptMatrixError(f"{node.name} has {len(values):,} values and a mask of {len(mask):,}")
         return np.where(mask, _MASKED, values).astype(object)
     if not isinstance(node, h5py.Dataset):
         raise CorruptMatrixError(f"{group.name}: column “{name}” is missing")

@@ -19,6 +19,7 @@ from worker.matrices.blocks import cell_of_entry
 from worker.matrices.candidates import SAMPLE_VALUES, Candidate, choose, named_for_counts
 from worker.matrices.counted import CountedMatrix
 from worker.matrices.dataframes import read_frame
+from worker.matrices.dense import dense_blocks, dense_sample
 from worker.matrices.features import from_columns, is_feature_column
 from worker.matrices.matrix import Cells, CountBlock, Strings
 from worker.matrices.regroup import Regroup
@@ -109,7 +110,7 @@ def _attribute(node: h5py.Group, *names: str) -> Any:
 def _candidate(file: h5py.File, layout: Layout) -> Candidate:
     node = hdf5.at_path(file, layout.place)
     if layout.kind == _DENSE:
-        return Candidate(layout.place, lambda: hdf5.dense_sample(node, _CELLS_AXIS, SAMPLE_VALUES))
+        return Candidate(layout.place, lambda: dense_sample(node, _CELLS_AXIS, SAMPLE_VALUES))
     return Candidate(layout.place, lambda: _compressed(node, layout).sample(SAMPLE_VALUES))
 
 
@@ -121,7 +122,7 @@ def _compressed(node: h5py.Group, layout: Layout) -> hdf5.Compressed:
 def _blocks(layout: Layout, room: Path, file: h5py.File) -> Iterator[CountBlock]:
     node = hdf5.at_path(file, layout.place)
     if layout.kind == _DENSE:
-        yield from hdf5.dense_blocks(node, _CELLS_AXIS)
+        yield from dense_blocks(node, _CELLS_AXIS, room)
     elif layout.kind == _ROWS:
         yield from (block for _, block in _compressed(node, layout).pieces())
     else:

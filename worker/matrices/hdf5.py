@@ -19,8 +19,6 @@ MAX_CHUNK_BYTES: Final = 2**30
 """A chunk is inflated whole: 1 GiB is a thousand times what writers choose."""
 MAX_SIDE: Final = 2**31 - 1
 """Cells or genes that an int32 index reaches."""
-BAND_BYTES: Final = 67_108_864
-"""Dense values held at once (64 MiB)."""
 
 _FILTERS: Final = {32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32015: "zstd", 32026: "blosc2"}
 """https://github.com/HDFGroup/hdf5_plugins/blob/master/docs/RegisteredFilterPlugins.md"""
@@ -199,42 +197,6 @@ class Compressed:
                 f" {len(self._indices):,} indices"
             )
         return indptr.astype(np.int64)
-
-
-def dense_bands(dataset: h5py.Dataset, cells_axis: int) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """Values of consecutive cells, (cells, genes), in bands along the dataset's own chunks, and the first's number.
-
-    Each chunk is inflated once, as long as one row of chunks fits in BAND_BYTES.
-    """
-    n_cells, n_genes = dataset.shape[cells_axis], dataset.shape[1 - cells_axis]
-    chunk = dataset.chunks[cells_axis] if dataset.chunks else 1
-    fitting = BAND_BYTES // max(1, n_genes * 4)
-    width = max(1, fitting // chunk * chunk if fitting >= chunk else fitting)
-    for start in range(0, n_cells, width):
-        where = slice(start, min(start + width, n_cells))
-        band = read(dataset, where if cells_axis == 0 else (slice(None), where))
-        yield start, float32(band if cells_axis == 0 else band.T, str(dataset.name))
-
-
-def dense_blocks(dataset: h5py.Dataset, cells_axis: int) -> Iterator[CountBlock]:
-    """The same as blocks of counts."""
-    for _, band in dense_bands(dataset, cells_axis):
-        cells, genes = np.nonzero(band)
-        indptr = np.searchsorted(cells, np.arange(len(band) + 1)).astype(np.int64)
-        yield CountBlock(indptr, genes.astype(np.int32), band[cells, genes])
-
-
-def dense_sample(dataset: h5py.Dataset, cells_axis: int, count: int) -> npt.NDArray[np.float32]:
-    """Values that are not zero, of cells at the start, the middle and the end; about ``count`` values of each."""
-    n_cells, n_genes = dataset.shape[cells_axis], dataset.shape[1 - cells_axis]
-    width = max(1, min(n_cells, count // max(1, n_genes)))
-    parts = []
-    for start in sorted({0, (n_cells - width) // 2, n_cells - width}):
-        where = slice(start, start + width)
-        parts.append(read(dataset, where if cells_axis == 0 else (slice(None), where)).ravel())
-    values = float32(np.concatenate(parts), str(dataset.name))
-    nonzero: Values = values[values != 0]
-    return nonzero
 
 
 def reopened(path: Path, name: str, blocks: Callable[[h5py.File], Iterator[CountBlock]]) -> Iterator[CountBlock]:

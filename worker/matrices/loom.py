@@ -16,6 +16,7 @@ from worker.matrices import hdf5
 from worker.matrices.annotations import agreed_species, is_annotation, library_labels
 from worker.matrices.candidates import SAMPLE_VALUES, Candidate, choose, named_for_counts
 from worker.matrices.counted import CountedMatrix
+from worker.matrices.dense import dense_blocks, dense_sample
 from worker.matrices.features import Features, from_columns, is_feature_column
 from worker.matrices.matrix import Cells, CountBlock, Strings
 
@@ -26,10 +27,10 @@ _CELLS_AXIS: Final = 1
 
 def is_loom(file: h5py.File) -> bool:
     """Whether it is laid out as loom is."""
-    return isinstance(file.get("matrix"), h5py.Dataset) and "row_attrs" in file and "col_attrs" in file
+    return isinstance(hdf5.member(file, "matrix"), h5py.Dataset) and "row_attrs" in file and "col_attrs" in file
 
 
-def open_loom(file: h5py.File, path: Path, name: str, inside: str = "") -> CountedMatrix:
+def open_loom(file: h5py.File, path: Path, name: str, room: Path, inside: str = "") -> CountedMatrix:
     """The one matrix of ``file``, which lies at ``path`` and is called ``name``, or ``inside`` of an archive."""
     shape = hdf5.dataset_at(file, "matrix", 2).shape
     rows, columns = _attributes(file, "row_attrs", shape[0]), _attributes(file, "col_attrs", shape[1])
@@ -41,14 +42,14 @@ def open_loom(file: h5py.File, path: Path, name: str, inside: str = "") -> Count
         name=inside,
         features=_features(rows),
         cells=Cells(_cell_ids(columns), library_labels(annotations)),
-        raw_blocks=partial(hdf5.reopened, path, name, partial(_blocks, place)),
+        raw_blocks=partial(hdf5.reopened, path, name, partial(_blocks, place, room)),
         species=species,
         notes=(why, *notes),
     )
 
 
-def _blocks(place: str, file: h5py.File) -> Iterator[CountBlock]:
-    return hdf5.dense_blocks(hdf5.dataset_at(file, place, 2), _CELLS_AXIS)
+def _blocks(place: str, room: Path, file: h5py.File) -> Iterator[CountBlock]:
+    return dense_blocks(hdf5.dataset_at(file, place, 2), _CELLS_AXIS, room)
 
 
 def _places(file: h5py.File) -> list[str]:
@@ -61,7 +62,7 @@ def _candidate(file: h5py.File, place: str) -> Candidate:
     dataset = hdf5.dataset_at(file, place, 2)
     if dataset.shape != file["matrix"].shape:
         raise CorruptMatrixError(f"{place} is {dataset.shape}, but the main matrix {file['matrix'].shape}")
-    return Candidate(place, lambda: hdf5.dense_sample(dataset, _CELLS_AXIS, SAMPLE_VALUES))
+    return Candidate(place, lambda: dense_sample(dataset, _CELLS_AXIS, SAMPLE_VALUES))
 
 
 def _attributes(file: h5py.File, group_name: str, length: int) -> dict[str, Strings]:

@@ -81,7 +81,7 @@ def _hdf5(path: Path, name: str, scratch: Path, inside: str = "") -> OpenedFile:
         if h5ad.is_h5ad(file):
             return OpenedFile("h5ad", (h5ad.open_h5ad(file, path, name, scratch, inside),))
         if loom.is_loom(file):
-            return OpenedFile("loom", (loom.open_loom(file, path, name, inside),))
+            return OpenedFile("loom", (loom.open_loom(file, path, name, scratch, inside),))
         if tenx_h5.is_tenx(file):
             return OpenedFile("Cell Ranger HDF5", tenx_h5.open_tenx(file, path, name, inside))
         raise UnsupportedFormatError(f"HDF5 with {', '.join(list(file)[:_LISTED]) or 'nothing'} in it; {READ}")

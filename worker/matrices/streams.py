@@ -26,7 +26,7 @@ MAX_INFLATED_BYTES: Final = 2**40
 MAX_LINE_BYTES: Final = 2**28
 """256 MiB: a row of text with 100 M values."""
 
-_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+DAMAGE: Final = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 
 
 class Readable(Protocol):
@@ -89,7 +89,7 @@ class Guarded(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         try:
             data = self._inner.read(len(view))
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise CorruptMatrixError(
                 f"{self._name}: damaged or truncated after {self._offset:,} bytes of content ({error}); send it again"
             ) from error
@@ -137,6 +137,11 @@ class _Counting(io.RawIOBase):
         self.count += len(data)
         return len(data)
 
+    @override
+    def close(self) -> None:
+        self._inner.close()
+        super().close()
+
 
 def is_gzipped(source: Source) -> bool:
     """Whether it starts as gzip does."""
@@ -146,13 +151,12 @@ def is_gzipped(source: Source) -> bool:
 
 def inflated(source: Source, limit: int = MAX_INFLATED_BYTES) -> io.BufferedReader:
     """Its bytes, inflated if they are gzip; at most ``limit`` of them."""
-    if not is_gzipped(source):
-        return io.BufferedReader(Guarded(source.open(), source.name, limit=limit), HEAD_BYTES)
-    packed = source.open()
-    counting = _Counting(packed)
-    unpacked = gzip.GzipFile(fileobj=io.BufferedReader(counting, HEAD_BYTES), mode="rb")
-    guarded = Guarded(unpacked, source.name, lambda: counting.count, limit, owned=(packed,))
-    return io.BufferedReader(guarded, HEAD_BYTES)
+    counting = _Counting(source.open())
+    packed = io.BufferedReader(counting, HEAD_BYTES)
+    if not packed.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC):
+        return io.BufferedReader(Guarded(packed, source.name, limit=limit), HEAD_BYTES)
+    unpacked = gzip.GzipFile(fileobj=packed, mode="rb")
+    return io.BufferedReader(Guarded(unpacked, source.name, lambda: counting.count, limit, owned=(packed,)), HEAD_BYTES)
 
 
 def inflated_start(start: bytes, name: str) -> bytes:

@@ -32,7 +32,8 @@ TEXT_BYTES: Final = 4_194_304
 """Text parsed at once (4 MiB, at most 2 M values)."""
 _DELIMITERS: Final = "\t,;"
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
-_LOOKED_AT: Final = 2_000
+_LOOKED_AT: Final = 50_000
+"""Labels or fields; a list of genes ends before."""
 _VAGUE: Final = frozenset({"", "id", "name", "index"})
 """What stands over row labels of either kind."""
 _BARCODE = re.compile(r"(.*[_.:-])?[ACGT]{8,}([_.:-].*)?$")
@@ -115,15 +116,17 @@ def _delimiter(header: bytes) -> str:
 
 def _layout(header: bytes, row: bytes, name: str) -> Layout:
     delimiter = _delimiter(header)
+    if not row.strip():
+        raise EmptyMatrixError(f"{name}: a header and no rows")
     try:
         names, fields = csv.reader([header.decode().strip("\r\n"), row.decode()], delimiter=delimiter)
     except UnicodeDecodeError as error:
         raise CorruptMatrixError(f"{name}, line 1 or 2: no UTF-8 text ({error.reason})") from error
     except (csv.Error, ValueError) as error:
-        raise EmptyMatrixError(f"{name}: a header and no rows") from error
+        raise CorruptMatrixError(f"{name}, line 1 or 2: no table ({error})") from error
     n_labels = _n_labels(fields)
     n_values = len(fields) - n_labels
-    if not n_values or not all(map(_is_number, fields[n_labels:])):
+    if not n_values or not all(map(_is_number, fields[n_labels:_LOOKED_AT])):
         raise UnsupportedFormatError(f"{name}: a table whose rows are not numbers after their labels; no count matrix")
     if len(names) not in {n_values, len(fields)}:
         raise CorruptMatrixError(f"{name}, line 2: {len(fields)} fields, but the header has {len(names)}")
@@ -151,7 +154,7 @@ def _orientation(layout: Layout, rows: Sequence[Sequence[str]]) -> tuple[bool, s
         return True, "so its first columns are named"
     if corner & set(CELL_COLUMNS):
         return False, "so its first column is named"
-    labels, columns = rows[0][:_LOOKED_AT], layout.columns.tolist()
+    labels, columns = rows[0][:_LOOKED_AT], layout.columns[:_LOOKED_AT].tolist()
     genes_in_rows = _are_genes(labels) or _are_barcodes(columns)
     genes_in_columns = _are_genes(columns) or _are_barcodes(labels)
     if genes_in_rows != genes_in_columns:
@@ -161,12 +164,11 @@ def _orientation(layout: Layout, rows: Sequence[Sequence[str]]) -> tuple[bool, s
 
 def _are_genes(labels: Sequence[str]) -> bool:
     known = sum(label.upper() in _KNOWN_GENES for label in labels)
-    return known >= _FEW_KNOWN or looks_stable(np.array(labels[:_LOOKED_AT], dtype=object))
+    return known >= _FEW_KNOWN or looks_stable(np.array(labels, dtype=object))
 
 
 def _are_barcodes(labels: Sequence[str]) -> bool:
-    looked_at = labels[:_LOOKED_AT]
-    return sum(bool(_BARCODE.match(label)) for label in looked_at) > len(looked_at) / 2
+    return sum(bool(_BARCODE.match(label)) for label in labels) > len(labels) / 2
 
 
 class _Lines:

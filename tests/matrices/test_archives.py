@@ -1,0 +1,305 @@
+"""Archives: what lies in them is found whatever it is called, and what is unsafe never leaves them."""
+
+import gzip
+import io
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.errors import CorruptMatrixError, UnsupportedFormatError
+from tests.matrices.building import (
+    CELLS,
+    COUNTS,
+    FEATURES,
+    MARKET,
+    SAMPLES,
+    assert_same,
+    folder,
+    gzipped,
+    only_matrix,
+    opened,
+    tarred,
+    whole,
+    zipped,
+)
+from worker.matrices import archives
+from worker.matrices.streams import RATIO_GRACE_BYTES, file_source, inflated
+
+MATRIX_SERVICE = {
+    "x.mtx/matrix.mtx": MARKET.replace(b"integer", b"real"),
+    "x.mtx/genes.tsv": b"featurekey\tfeaturename\tfeaturetype\tisgene\n"
+    b"ENSG1\tAAA\tgene\tTrue\nENSG2\tAAA\tgene\tTrue\nENSG3\t\tgene\tTrue\n",
+    "x.mtx/cells.tsv": b"cellkey\tgenes_detected\tlibrary_preparation_protocol.library_construction_method.ontology\t"
+    b"library_preparation_protocol.library_construction_method.ontology_label\n"
+    b"c1\t1\tEFO:0008931\tSmart-seq2\nc2\t1\tEFO:0009310\t\nc3\t1\t\t\nc4\t1\t\t Drop-seq \n",
+}
+
+
+@pytest.mark.parametrize("extension", ["zip", "tar", "tar.gz"])
+@pytest.mark.parametrize("pack", [dict, gzipped], ids=["plain", "gzipped"])
+def test_packing_and_order_of_members_do_not_matter(
+    extension: str, pack: type[dict[str, bytes]], tmp_path: Path
+) -> None:
+    archive = zipped if extension == "zip" else tarred
+    path = archive(tmp_path / f"a.{extension}", dict(reversed(pack(folder()).items())))
+
+    assert_same(whole(only_matrix(path, tmp_path)), COUNTS)
+
+
+def test_the_name_of_the_file_does_not_matter(tmp_path: Path) -> None:
+    path = tarred(tmp_path / "a.tar.gz", folder()).rename(tmp_path / "really.h5ad")
+
+    assert_same(whole(only_matrix(path, tmp_path)), COUNTS)
+
+
+def test_matrix_service_tables_are_read_with_labels_ids_where_labels_are_empty_and_duplicate_symbols(
+    tmp_path: Path,
+) -> None:
+    matrix = only_matrix(zipped(tmp_path / "a.zip", gzipped(MATRIX_SERVICE)), tmp_path)
+
+    assert matrix.name == "x.mtx"
+    assert matrix.genes.ids.tolist() == ["ENSG1", "ENSG2", "ENSG3"]
+    assert matrix.genes.symbols.tolist() == ["AAA", "AAA", "ENSG3"]
+    assert matrix.cells.ids.tolist() == ["c1", "c2", "c3", "c4"]
+    assert matrix.cells.library_labels is not None
+    assert matrix.cells.library_labels.tolist() == ["Smart-seq2", "EFO:0009310", "", " Drop-seq "]
+
+
+def test_several_folders_are_several_matrices(tmp_path: Path) -> None:
+    members = {**folder(), **{f"other/{name.rpartition('/')[2]}": data for name, data in folder().items()}}
+
+    matrices = opened(zipped(tmp_path / "a.zip", members), tmp_path).matrices
+
+    assert [matrix.name for matrix in matrices] == ["run", "other"]
+    for matrix in matrices:
+        assert_same(whole(matrix), COUNTS)
+
+
+def test_matrices_of_one_folder_are_told_apart_by_how_their_names_begin(tmp_path: Path) -> None:
+    members = {
+        f"{sample}_{part}": content
+        for sample in ("GSM1", "GSM2")
+        for part, content in (("matrix.mtx", MARKET), ("features.tsv", FEATURES), ("barcodes.tsv", CELLS))
+    }
+    members["GSM2_barcodes.tsv"] = CELLS.replace(b"cell", b"other")
+
+    matrices = opened(tarred(tmp_path / "a.tar", members), tmp_path).matrices
+
+    assert [matrix.cells.ids[0] for matrix in matrices] == ["cell-1", "other-1"]
+
+
+def test_unfiltered_barcodes_are_left_out_beside_filtered_ones(tmp_path: Path) -> None:
+    members = {
+        f"outs/{kind}_feature_bc_matrix/{name.rpartition('/')[2]}": content
+        for kind in ("raw", "filtered")
+        for name, content in folder().items()
+    }
+
+    matrix = only_matrix(zipped(tmp_path / "a.zip", members), tmp_path)
+
+    assert matrix.name == "outs/filtered_feature_bc_matrix"
+    assert any("raw_feature_bc_matrix" in sentence for sentence in matrix.reading)
+
+
+def test_what_file_managers_add_is_passed_over(tmp_path: Path) -> None:
+    members = {**folder(), "__MACOSX/run/._matrix.mtx": MARKET, "run/.DS_Store": b"\0"}
+
+    assert len(opened(zipped(tmp_path / "a.zip", members), tmp_path).matrices) == 1
+
+
+def test_an_h5ad_inside_an_archive_is_read(tmp_path: Path) -> None:
+    content = (SAMPLES / "mouse_pancreas.mus_musculus.h5ad").read_bytes()
+
+    for path in (
+        zipped(tmp_path / "a.zip", {"data/x.h5ad": content}),
+        tarred(tmp_path / "a.tar.gz", {"data/x.h5ad": content}),
+    ):
+        matrix = only_matrix(path, tmp_path)
+        assert matrix.name == "data/x.h5ad"
+        assert whole(matrix).nnz == 253_020
+
+
+def test_a_gzipped_h5ad_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.h5ad.gz"
+    path.write_bytes(gzip.compress((SAMPLES / "mouse_pancreas.mus_musculus.h5ad").read_bytes(), 1))
+
+    assert whole(only_matrix(path, tmp_path)).nnz == 253_020
+
+
+def test_text_in_an_archive_takes_labels_from_the_tables_beside_it(tmp_path: Path) -> None:
+    """The csv archives of the HCA matrix service."""
+    members = {
+        "x/expression.csv": b"cellkey,ENSG1,ENSG2\nc1,1,0\nc2,0,3\n",
+        "x/genes.csv": b"featurekey,featurename\nENSG2,BBB\nENSG1,AAA\n",
+        "x/cells.csv": MATRIX_SERVICE["x.mtx/cells.tsv"].replace(b"\t", b","),
+    }
+
+    matrix = only_matrix(zipped(tmp_path / "a.zip", members), tmp_path)
+
+    assert_same(whole(matrix), np.array([[1, 0], [0, 3]]))
+    assert matrix.genes.symbols.tolist() == ["AAA", "BBB"]
+    assert matrix.cells.library_labels is not None
+    assert matrix.cells.library_labels.tolist() == ["Smart-seq2", "EFO:0009310"]
+
+
+def test_a_bare_matrix_is_unsupported_and_the_remedy_is_named(tmp_path: Path) -> None:
+    bare = tmp_path / "matrix.mtx"
+    bare.write_bytes(MARKET)
+
+    for path in (bare, zipped(tmp_path / "a.zip", {"run/matrix.mtx": MARKET})):
+        with pytest.raises(UnsupportedFormatError, match=r"without its tables of genes and cells; send one zip"):
+            opened(path, tmp_path)
+
+
+@pytest.mark.parametrize(("missing", "named"), [("run/genes.tsv", "genes"), ("run/barcodes.tsv", "cells")])
+def test_a_missing_table_is_named(missing: str, named: str, tmp_path: Path) -> None:
+    members = {name: content for name, content in folder().items() if name != missing}
+
+    with pytest.raises(CorruptMatrixError, match=rf"the table of {named} .* is missing beside run/matrix\.mtx"):
+        opened(zipped(tmp_path / "a.zip", members), tmp_path)
+
+
+def test_an_archive_without_a_matrix_names_its_members(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedFormatError, match=r"no matrix among its members \(notes/readme\.txt\)"):
+        opened(zipped(tmp_path / "a.zip", {"notes/readme.txt": b"hello"}), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../genes.tsv", "/etc/passwd", "a/../../b", "..\\b", "C:/b"])
+@pytest.mark.parametrize("extension", ["zip", "tar", "tar.gz"])
+def test_a_member_that_points_outside_is_refused(name: str, extension: str, tmp_path: Path) -> None:
+    archive = zipped if extension == "zip" else tarred
+    path = archive(tmp_path / f"a.{extension}", {**folder(), name: b"x"})
+
+    with pytest.raises(CorruptMatrixError, match="points outside the archive"):
+        opened(path, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_a_link_in_a_tar_is_refused(kind: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        info = tarfile.TarInfo("run/matrix.mtx")
+        info.type, info.linkname = kind, "/etc/passwd"
+        archive.addfile(info)
+
+    with pytest.raises(CorruptMatrixError, match=r"member run/matrix\.mtx is a link"):
+        opened(path, tmp_path)
+
+
+def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    info = zipfile.ZipInfo("run/matrix.mtx")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(info, "/etc/passwd")
+
+    with pytest.raises(CorruptMatrixError, match=r"member run/matrix\.mtx is a link"):
+        opened(path, tmp_path)
+
+
+def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", folder())
+    content = bytearray(path.read_bytes())
+    central = content.index(b"PK\x01\x02")
+    content[central + 8] |= 1
+    path.write_bytes(content)
+
+    with pytest.raises(CorruptMatrixError, match="is encrypted; pack it without a password"):
+        opened(path, tmp_path)
+
+
+@pytest.mark.parametrize("extension", ["zip", "tar", "tar.gz"])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_a_truncated_archive_is_corrupt(extension: str, share: float, tmp_path: Path) -> None:
+    archive = zipped if extension == "zip" else tarred
+    lines = b"".join(b"%d %d 1\n" % (cell % 3 + 1, cell + 1) for cell in range(40_000))
+    members = {
+        **folder(b"%%MatrixMarket matrix coordinate integer general\n3 40000 40000\n" + lines),
+        "run/barcodes.tsv": b"".join(b"cell-%d\n" % cell for cell in range(40_000)),
+    }
+    path = archive(tmp_path / f"a.{extension}", members)
+    with path.open("r+b") as file:
+        file.truncate(int(path.stat().st_size * share))
+
+    with pytest.raises((CorruptMatrixError, UnsupportedFormatError)):
+        whole(only_matrix(path, tmp_path))
+
+
+def test_a_truncated_gzip_member_is_named_with_its_place(tmp_path: Path) -> None:
+    members = gzipped(folder())
+    members["run/matrix.mtx.gz"] = members["run/matrix.mtx.gz"][:-12]
+
+    with pytest.raises(CorruptMatrixError, match=r"run/matrix\.mtx\.gz: damaged or truncated after \d+ bytes"):
+        whole(only_matrix(zipped(tmp_path / "a.zip", members), tmp_path))
+
+
+def test_a_flipped_byte_in_a_zip_is_found_by_its_checksum(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", folder(), zipfile.ZIP_STORED)
+    path.write_bytes(path.read_bytes().replace(b"2 2 7", b"2 2 8"))
+
+    with pytest.raises(CorruptMatrixError, match=r"run/matrix\.mtx: damaged or truncated.*CRC"):
+        whole(only_matrix(path, tmp_path))
+
+
+def test_a_bomb_in_a_zip_is_refused_while_it_inflates(tmp_path: Path) -> None:
+    members = folder(MARKET + b" " * (2 * RATIO_GRACE_BYTES))
+
+    with pytest.raises(CorruptMatrixError, match=r"run/matrix\.mtx: .* bytes inflate to .* more than 500:1"):
+        whole(only_matrix(zipped(tmp_path / "a.zip", members), tmp_path))
+
+
+def test_a_gzip_bomb_is_refused_before_it_fills_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "x.h5ad.gz"
+    path.write_bytes(gzip.compress(b"\x89HDF\r\n\x1a\n" + b"\0" * (4 * RATIO_GRACE_BYTES)))
+
+    with pytest.raises(CorruptMatrixError, match="more than 500:1"):
+        opened(path, tmp_path)
+
+    written = sum(file.stat().st_size for file in tmp_path.rglob("*"))
+    assert written < 2 * RATIO_GRACE_BYTES
+
+
+def test_no_more_is_inflated_than_the_limit_whatever_the_ratio(tmp_path: Path) -> None:
+    path = tmp_path / "x.gz"
+    path.write_bytes(gzip.compress(bytes(range(256)) * 100))
+
+    with inflated(file_source(path), limit=20_000) as stream, pytest.raises(CorruptMatrixError, match="20,000 bytes"):
+        stream.read()
+
+
+def test_an_archive_of_too_many_members_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        for number in range(archives.MAX_MEMBERS + 1):
+            archive.addfile(tarfile.TarInfo(f"f{number}"), io.BytesIO())
+
+    with pytest.raises(CorruptMatrixError, match="more than 10,000 members"):
+        opened(path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "run/barcodes.tsv",
+            b"cell-1\ncell-\xff\ncell-3\ncell-4\n",
+            r"run/barcodes\.tsv, after line \d: no UTF-8 text",
+        ),
+        ("run/genes.tsv", b"a\tA\nb\nc\tC\n", r"run/genes\.tsv, line 2: 1 fields, but the first line has 2"),
+    ],
+)
+def test_a_damaged_table_is_named_with_its_line(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(CorruptMatrixError, match=message):
+        opened(zipped(tmp_path / "a.zip", {**folder(), name: content}), tmp_path)
+
+
+def test_a_quote_in_cell_rangers_tables_is_a_character(tmp_path: Path) -> None:
+    features = b'g1\t5"-thing\ng2\t"b\ng3\tc\n'
+
+    matrix = only_matrix(zipped(tmp_path / "a.zip", folder(features=features)), tmp_path)
+
+    assert matrix.genes.symbols.tolist() == ['5"-thing', '"b', "c"]

@@ -1,0 +1,103 @@
+"""What genes are called, and what their names tell."""
+
+import numpy as np
+import pytest
+
+from worker.matrices.features import are_genes, from_columns, species_name, species_of_genome, species_of_ids
+from worker.matrices.matrix import Genes, Strings
+from worker.matrices.mitochondria import mitochondrial
+
+ENSEMBL = ("ENSG00000198888", "ENSG00000141510")
+
+
+def _strings(*texts: str) -> Strings:
+    return np.array(texts, dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("columns", "index", "ids", "symbols"),
+    [
+        ({"feature_name": ("MT-ND1", "")}, ENSEMBL, ENSEMBL, ("MT-ND1", ENSEMBL[1])),
+        ({"gene_ids": ENSEMBL}, ("MT-ND1", "TP53"), ENSEMBL, ("MT-ND1", "TP53")),
+        ({}, ("MT-ND1", "TP53"), ("MT-ND1", "TP53"), ("MT-ND1", "TP53")),
+        ({"Gene": ENSEMBL, "gene_names": ("a", "b")}, None, ENSEMBL, ("a", "b")),
+        ({"Gene": ("a", "b"), "ensembl_ids": ENSEMBL}, None, ENSEMBL, ("a", "b")),
+        ({"Gene": ("a", "b")}, None, ("a", "b"), ("a", "b")),
+        ({"Gene": ENSEMBL}, None, ENSEMBL, ENSEMBL),
+        ({"gene_ids": ENSEMBL, "gene_symbols": ("a", "b")}, ("0", "1"), ENSEMBL, ("a", "b")),
+    ],
+)
+def test_ids_and_symbols_are_told_apart(
+    columns: dict[str, tuple[str, ...]], index: tuple[str, ...] | None, ids: tuple[str, ...], symbols: tuple[str, ...]
+) -> None:
+    found = from_columns(
+        {name: _strings(*column) for name, column in columns.items()}, _strings(*index) if index else None
+    )
+
+    assert found.ids.tolist() == list(ids)
+    assert found.symbols.tolist() == list(symbols)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (("Gene Expression", "Antibody Capture", "CRISPR Guide Capture"), (True, False, False)),
+        (("protein_coding", "lncRNA", "spike-in"), (True, True, False)),
+        (("gene", "gene", "transcript"), (True, True, False)),
+        (("Gene Expression", "protein_coding", ""), (True, False, False)),
+    ],
+)
+def test_features_are_genes_by_their_kind(kinds: tuple[str, ...], expected: tuple[bool, ...]) -> None:
+    names = _strings("a", "b", "c")
+    features = from_columns({"feature_types": _strings(*kinds)}, names)
+
+    assert are_genes(features).tolist() == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("Homo sapiens", "homo_sapiens"),
+        ("NCBITaxon:9606", "homo_sapiens"),
+        ("Mouse", "mus_musculus"),
+        ("Callithrix jacchus", "callithrix_jacchus"),
+        ("NCBITaxon:1", None),
+        ("nan", None),
+        ("", None),
+    ],
+)
+def test_species_are_written_as_keys_have_them(label: str, expected: str | None) -> None:
+    assert species_name(label) == expected
+
+
+@pytest.mark.parametrize(
+    ("genome", "expected"),
+    [("GRCh38", "homo_sapiens"), ("hg19_chr21", "homo_sapiens"), ("mm10", "mus_musculus"), ("another", None)],
+)
+def test_genomes_tell_their_species(genome: str, expected: str | None) -> None:
+    assert species_of_genome(genome) == expected
+
+
+def test_ids_of_two_species_tell_none() -> None:
+    assert species_of_ids(_strings(*ENSEMBL)) == "homo_sapiens"
+    assert species_of_ids(_strings(*ENSEMBL, "ENSMUSG00000064336", "ENSMUSG00000064337")) is None
+    assert species_of_ids(_strings("TP53", "GAPDH", "ENSG00000141510")) is None
+
+
+@pytest.mark.parametrize(
+    ("ids", "symbols", "species", "expected"),
+    [
+        (("1", "2", "3"), ("MT-ND1", "MTOR", "mt-Co1"), "homo_sapiens", [True, False, True]),
+        (("1", "2"), ("mt:CoI", "Act5C"), "drosophila_melanogaster", [True, False]),
+        (("ENSG00000198888.2", "ENSG00000141510"), ("a", "b"), "homo_sapiens", [True, False]),
+        (("ENSMUSG00000064336", "x"), ("a", "b"), None, [True, False]),
+        (("ENSMUSG00000064336", "x"), ("a", "b"), "homo_sapiens", None),
+        (("1", "2"), ("TP53", "MTOR"), "homo_sapiens", None),
+    ],
+)
+def test_mitochondrial_genes_are_found_by_symbol_or_id(
+    ids: tuple[str, ...], symbols: tuple[str, ...], species: str | None, expected: list[bool] | None
+) -> None:
+    found = mitochondrial(Genes(_strings(*ids), _strings(*symbols)), species)
+
+    assert (None if found is None else found.tolist()) == expected

@@ -1,0 +1,150 @@
+"""Text matrices: which way round, which delimiter, what is wrong and where."""
+
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.errors import CorruptMatrixError, EmptyMatrixError, NoRawCountsError, UnsupportedFormatError
+from tests.matrices.building import assert_same, only_matrix, opened, whole
+from worker.matrices import text
+
+COUNTS = np.array([[5, 0, 2], [0, 7, 0]], np.float32)
+"""Two cells by three genes."""
+IDS = [f"ENSG{n:011}" for n in range(3)]
+BARCODES = ["AAACCTGAGCAT-1", "AAACCTGAGCTT-1"]
+
+
+def _file(tmp_path: Path, content: str | bytes, name: str = "a.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def _csv(frame: pd.DataFrame, **options: object) -> str:
+    buffer = io.StringIO()
+    frame.to_csv(buffer, **options)  # type: ignore[call-overload]
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("quoting", [0, 1], ids=["plain", "quoted"])
+@pytest.mark.parametrize("genes_in_rows", [True, False])
+def test_either_way_round_and_however_delimited(
+    separator: str, end: str, quoting: int, *, genes_in_rows: bool, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame(COUNTS, BARCODES, IDS)
+    frame = frame.T if genes_in_rows else frame
+    content = _csv(frame, sep=separator, lineterminator=end, quoting=quoting)
+
+    matrix = only_matrix(_file(tmp_path, content), tmp_path)
+
+    assert_same(whole(matrix), COUNTS)
+    assert matrix.genes.ids.tolist() == IDS
+    assert matrix.cells.ids.tolist() == BARCODES
+
+
+@pytest.mark.parametrize(
+    ("content", "genes", "cells"),
+    [
+        ("gene,a,b\nx,5,0\ny,0,7\nz,2,0\n", ["x", "y", "z"], ["a", "b"]),
+        ("cell_id,x,y,z\na,5,0,2\nb,0,7,0\n", ["x", "y", "z"], ["a", "b"]),
+        (",a,b\nx,5,0\ny,0,7\nz,2,0\n", ["x", "y", "z"], ["a", "b"]),
+        ("a,b\nx,5,0\ny,0,7\nz,2,0", ["x", "y", "z"], ["a", "b"]),
+        (",GAPDH,ACTB,z\na,5,0,2\nb,0,7,0\n", ["GAPDH", "ACTB", "z"], ["a", "b"]),
+        ("\ufeff,a,b\nx,5,0\n\ny,0,7\nz,2,0\n", ["x", "y", "z"], ["a", "b"]),
+        (',"a ""1""",b\n"x,1",5,0\n"y ""2""",0,7\nz,2,0\n', ["x,1", 'y "2"', "z"], ['a "1"', "b"]),
+        (",a,b\nx,5e0,0.0\ny,0,+7\nz, 2 ,0\n", ["x", "y", "z"], ["a", "b"]),
+    ],
+    ids=["gene corner", "cell corner", "no corner name", "short header", "known genes", "mark", "quotes", "numbers"],
+)
+def test_labels_corner_and_known_names_tell_which_side_the_genes_are(
+    content: str, genes: list[str], cells: list[str], tmp_path: Path
+) -> None:
+    matrix = only_matrix(_file(tmp_path, content), tmp_path)
+
+    assert_same(whole(matrix), COUNTS)
+    assert matrix.genes.ids.tolist() == genes
+    assert matrix.cells.ids.tolist() == cells
+
+
+def test_a_second_label_column_is_the_symbols(tmp_path: Path) -> None:
+    rows = "".join(f"Gene{n}\t{IDS[n]}\t{COUNTS[0, n]}\t{COUNTS[1, n]}\n" for n in range(3))
+
+    matrix = only_matrix(_file(tmp_path, f"name\tid\ta\tb\n{rows}"), tmp_path)
+
+    assert_same(whole(matrix), COUNTS)
+    assert matrix.genes.ids.tolist() == IDS
+    assert matrix.genes.symbols.tolist() == ["Gene0", "Gene1", "Gene2"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10_000), shape=st.tuples(st.integers(1, 12), st.integers(1, 9)), genes_in_rows=st.booleans())
+def test_what_pandas_writes_is_read_back(
+    seed: int, shape: tuple[int, int], *, genes_in_rows: bool, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(1, shape) * rng.integers(1, 10**6, shape)
+    counts[0, 0] = 1
+    frame = pd.DataFrame(counts, [f"c{n}" for n in range(shape[0])], [f"g{n}" for n in range(shape[1])])
+    frame = frame.rename_axis("cell").T.rename_axis("gene") if genes_in_rows else frame.rename_axis("cell")
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(_csv(frame).encode()))
+
+    matrix = only_matrix(path, tmp_path)
+
+    assert_same(whole(matrix), counts)
+    assert matrix.cells.ids.tolist() == [f"c{n}" for n in range(shape[0])]
+
+
+@pytest.mark.parametrize("genes_in_rows", [True, False])
+def test_rows_longer_than_a_block_of_text_and_many_blocks_of_rows(*, genes_in_rows: bool, tmp_path: Path) -> None:
+    n_columns = text.TEXT_BYTES // 2 + 1_000
+    values = np.zeros((3, n_columns), np.uint8)
+    values[[0, 1, 2, 2], [0, 5, 7, n_columns - 1]] = [1, 2, 3, 4]
+    corner = "gene" if genes_in_rows else "cell"
+    header = corner + "," + ",".join(map(str, range(n_columns)))
+    rows = "".join(f"r{n},{','.join(map(str, row.tolist()))}\n" for n, row in enumerate(values))
+
+    matrix = only_matrix(_file(tmp_path, f"{header}\n{rows}"), tmp_path)
+
+    assert_same(whole(matrix), values.T if genes_in_rows else values)
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (",a,b\nx,1,2\ny,3\n", CorruptMatrixError, r"line 3, field 2: fewer than the 3 fields of line 2"),
+        (",a,b\nx,1,2\ny,3,4,5\n", CorruptMatrixError, r"line 3, field 3: more than the 3 fields"),
+        (",a,b\nx,1,2\ny,3,?\n", CorruptMatrixError, r"line 3, field 3: expected a number, found “\?”"),
+        (",a,b\nx,1,2\ny,3,\n", CorruptMatrixError, r"line 3, field 3: expected a number, found “”"),
+        (",a,b\nx,1,2\ny,nan,4\n", CorruptMatrixError, r"line 3, field 2: expected a number, found “nan”"),
+        (",a,b\nx,1,2\ny,3,-4\n", CorruptMatrixError, r"line 3, field 3: the count -4 is negative"),
+        (",a,b\nx,1,2\ny,3,1e99\n", CorruptMatrixError, r"line 3, field 3: 1e\+99 is no count"),
+        (",a,b\nx,1,2\ny,3,-0.5\n", NoRawCountsError, r"line 3, field 3: -0\.5 is negative and has a fraction"),
+        (",a,b,c,d\nx,1,2\n", CorruptMatrixError, r"line 2: 3 fields, but the header has 5"),
+        (",a,b\nx,1,2\ny\xff,3,4\n".encode("latin-1"), CorruptMatrixError, r"no UTF-8 text"),
+        (",a,b\nx,0,0\n", EmptyMatrixError, r"all counts are zero"),
+        (",a,b\n", EmptyMatrixError, r"a header and no rows"),
+        ("name,age,town\nx,12,here\n", UnsupportedFormatError, r"text that is no table of numbers"),
+    ],
+)
+def test_what_is_wrong_is_named_with_line_and_field(
+    content: str | bytes, error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        whole(only_matrix(_file(tmp_path, content), tmp_path))
+
+
+def test_a_truncated_gzip_is_named_with_its_place(tmp_path: Path) -> None:
+    rows = "".join(f"g{n},{n},{n + 1}\n" for n in range(20_000))
+    packed = gzip.compress(f",a,b\n{rows}".encode())
+
+    with pytest.raises(CorruptMatrixError, match=r"a\.csv\.gz: damaged or truncated after [\d,]+ bytes"):
+        opened(_file(tmp_path, packed[: len(packed) // 2], "a.csv.gz"), tmp_path)

@@ -303,3 +303,17 @@ def test_a_quote_in_cell_rangers_tables_is_a_character(tmp_path: Path) -> None:
     matrix = only_matrix(zipped(tmp_path / "a.zip", folder(features=features)), tmp_path)
 
     assert matrix.genes.symbols.tolist() == ['5"-thing', '"b', "c"]
+
+
+def test_a_first_column_without_a_known_name_is_the_ids(tmp_path: Path) -> None:
+    """As pandas writes an index."""
+    features = b"\tfeature_type\tlength\ng1\tGene Expression\t1\ng2\tGene Expression\t2\ng3\tGene Expression\t3\n"
+    cells = b"\tassay\n" + b"".join(b"cell-%d\t10x 3' v3\n" % n for n in range(4))
+
+    matrix = only_matrix(zipped(tmp_path / "a.zip", folder(features=features, cells=cells)), tmp_path)
+
+    assert_same(whole(matrix), COUNTS)
+    assert matrix.genes.ids.tolist() == ["g1", "g2", "g3"]
+    assert matrix.cells.ids.tolist() == ["cell-0", "cell-1", "cell-2", "cell-3"]
+    assert matrix.cells.library_labels is not None
+    assert set(matrix.cells.library_labels) == {"10x 3' v3"}

@@ -35,7 +35,7 @@ _HEADERLESS: Final = ("gene_id", "gene_name", "feature_type")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Chosen columns of a table by their names; ``named`` whether those stood in a header."""
+    """Chosen columns of a table by their names, the first one always; ``named`` whether these stood in a header."""
 
     columns: dict[str, Strings]
     named: bool
@@ -54,7 +54,8 @@ def read_features(source: Source) -> Features:
     """Genes and other features from a table."""
     table = _read(source, is_feature_column, _HEADERLESS)
     if table.named:
-        return from_columns(table.columns)
+        first = next(iter(table.columns))
+        return from_columns(table.columns, None if is_feature_column(first) else table.columns[first])
     ids, symbols, kinds = (table.columns.get(name) for name in _HEADERLESS)
     if ids is None:
         return Features(*(np.empty(0, dtype=object),) * 2)
@@ -65,7 +66,8 @@ def read_cells(source: Source) -> CellTable:
     """Cells from a table."""
     table = _read(source, lambda name: name.casefold() in CELL_COLUMNS or is_annotation(name), ("barcode",))
     folded = {name.casefold(): column for name, column in table.columns.items()}
-    ids = next((folded[name] for name in CELL_COLUMNS if name in folded), np.empty(0, dtype=object))
+    first = next(iter(folded.values()), np.empty(0, dtype=object))
+    ids = next((folded[name] for name in CELL_COLUMNS if name in folded), first)
     return CellTable(Cells(ids, library_labels(table.columns)), *agreed_species(table.columns))
 
 
@@ -76,7 +78,7 @@ def _read(source: Source, wanted: Callable[[str], bool], headerless: Sequence[st
     named = any(map(wanted, first))
     width = len(first)
     names = first if named else [*headerless[:width], *[""] * (width - len(headerless))]
-    chosen = [place for place, name in enumerate(names) if name and (place == 0 or not named or wanted(name))]
+    chosen = [place for place, name in enumerate(names) if place == 0 or (name and (not named or wanted(name)))]
     values: list[list[str]] = [[] for _ in chosen]
     for line, fields in lines if named else chain([(first_line, first)] if first else [], lines):
         if len(fields) != width:

@@ -6,9 +6,12 @@ project does not wait for them and the parent stays small.
 
 import asyncio
 import contextlib
+import ctypes
 import json
 import multiprocessing
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -28,6 +31,7 @@ from worker import limits
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
+PR_SET_PDEATHSIG: Final = 1
 WATCH_SECONDS: Final = 0.25
 """Between looks at the child's memory: what it can add in that time has to fit into the headroom."""
 
@@ -65,11 +69,23 @@ class Children:
 
         To be called in the main thread: Linux kills the process when the thread that started it ends.
         """
-        self._context.set_forkserver_preload(["worker.warm"])
+        self._context.set_forkserver_preload(["worker.tied", "worker.warm"])
         forkserver.ensure_running()
+        self._warmed = asyncio.get_running_loop().create_future()
+        threading.Thread(target=self._fork_nothing, args=(asyncio.get_running_loop(),), daemon=True).start()
+
+    def _fork_nothing(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Fork a child that does nothing: it comes when the imports are done, so nothing else has to block on them."""
+        process = self._context.Process(target=_do_nothing, daemon=True)
+        with contextlib.suppress(EOFError, OSError):  # then the first project will say so
+            process.start()
+            process.join()
+        with contextlib.suppress(RuntimeError):  # the worker ended meanwhile
+            loop.call_soon_threadsafe(self._warmed.set_result, None)
 
     async def run(self, job: Job, on_stage: Callable[[str], None]) -> None:
         """Work ``job`` to its end; raises what the child raised or became. Cancelled: the child is killed."""
+        await asyncio.shield(self._warmed)
         reader, writer = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_enter, args=(job, writer), daemon=True)
         starting = asyncio.ensure_future(asyncio.to_thread(process.start))
@@ -153,8 +169,20 @@ def _stirring(event: asyncio.Event, *descriptors: int) -> Iterator[None]:
             loop.remove_reader(descriptor)
 
 
+def _do_nothing() -> None:
+    pass
+
+
 def _enter(job: Job, writer: Connection) -> None:
     """The child's first step; imported late so that the parent never has the job's libraries."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to answer
     from worker import job as work  # noqa: PLC0415
 
     work.main(job, writer)
+
+
+def die_with_parent() -> None:
+    """Linux ends this process when the one that started it ends (prctl(2)); to be called again after a fork."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

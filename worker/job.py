@@ -1,14 +1,10 @@
 """One project in a process of its own: fetch its matrices, build its figures, tell the parent how it went."""
 
-import ctypes
 import json
-import signal
-import sys
 import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final
 
 import boto3
 import structlog
@@ -24,13 +20,9 @@ from worker.matrices import scratch as room
 
 log = telemetry.logger("job")
 
-_PR_SET_PDEATHSIG: Final = 1
-
 
 def main(job: Job, writer: Connection) -> None:
     """Work ``job`` as a child: report stages to the parent, then ``done`` or the reason it failed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to answer
-    _die_with_parent()
     telemetry.configure(job.log_format)
     with structlog.contextvars.bound_contextvars(**job.log_context):
         try:
@@ -50,12 +42,6 @@ def main(job: Job, writer: Connection) -> None:
 
 def _say(writer: Connection, **word: object) -> None:
     writer.send_bytes(json.dumps(word).encode())
-
-
-def _die_with_parent() -> None:
-    """Linux ends this process with the one that forked it, which ends with the worker."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _work(job: Job, progress: Callable[[str], None]) -> None:

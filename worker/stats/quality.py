@@ -36,7 +36,7 @@ def measure(counts: Counts, mito: npt.NDArray[np.bool_] | None) -> tuple[Quality
 def mitochondrial_share(mito: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_] | Missing:
     """``mito`` where a share of mitochondrial counts can be told by it."""
     if mito is None:
-        return Missing("which genes are mitochondrial is not known for this species")
+        return Missing("no gene of the matrix is known to be mitochondrial")
     return mito if mito.any() else Missing("the matrix has no mitochondrial genes")
 
 

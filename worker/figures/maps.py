@@ -1,0 +1,111 @@
+"""``pca`` and ``umap``: cells in the plane, coloured by cluster."""
+
+from typing import Any
+
+import matplotlib.patheffects as effects
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from worker.figures import style
+from worker.stats.summary import Clusters, Summary
+
+PCA_HEADING = "Principal components"
+UMAP_HEADING = "UMAP"
+PCA_HEIGHT = 5.0
+UMAP_HEIGHT = 3.7
+GENE_CHARACTERS = 24
+
+
+def draw_pca(figure: Figure, summary: Summary) -> str:
+    """The first two components, or the first alone over the cells' order."""
+    components = summary.components
+    assert components is not None  # noqa: S101 - the table of figures asks for it
+    axes = figure.subplots()
+    shares = 100 * components.variance_ratio
+    if components.scores.shape[1] > 1:
+        plane = components.scores[:, :2]
+        axes.set_ylabel(f"PC2 ({shares[1]:.1f} % of variance)")
+    else:
+        plane = np.column_stack((components.scores[:, 0], np.arange(summary.n_cells)))
+        axes.set_ylabel("number of the cell")
+    _clustered(axes, plane, summary.clusters)
+    axes.set_xlabel(f"PC1 ({shares[0]:.1f} % of variance)")
+    style.number_axis(axes.xaxis, log=False)
+    style.number_axis(axes.yaxis, log=False)
+    explained = " and ".join(f"PC{number} {share:.1f} %" for number, share in enumerate(shares[:2], start=1))
+    return (
+        f"Scatter of {style.cells(summary.n_cells)} on the first principal components of the variable genes; variance "
+        f"explained: {explained}, all {len(shares)} together {shares.sum():.0f} %.{_clusters_told(summary.clusters)}"
+    )
+
+
+def draw_umap(figure: Figure, summary: Summary) -> str:
+    """Clusters on the left, expression of an example gene on the right."""
+    embedding = summary.embedding
+    assert embedding is not None  # noqa: S101 - the table of figures asks for it
+    panels = figure.subplots(1, 1 if embedding.example_gene is None else 2, squeeze=False)[0]
+    _clustered(panels[0], embedding.coordinates, summary.clusters)
+    panels[0].set_title(f"{len(summary.clusters.sizes) if summary.clusters else 0} Leiden clusters")
+    told = ""
+    if embedding.example_gene is not None and embedding.example_expression is not None:
+        gene, values = style.literal(embedding.example_gene, GENE_CHARACTERS), embedding.example_expression
+        order = np.argsort(values, kind="stable")
+        dots = style.points(panels[1], embedding.coordinates[order], values[order], cmap=style.EXPRESSION)
+        bar = figure.colorbar(dots, ax=panels[1], pad=0.01, aspect=30)
+        bar.outline.set_linewidth(0)
+        bar.set_label("ln(1 + counts per 10,000)")
+        panels[1].set_title(gene)
+        told = f" {gene} is found in {100 * float((values > 0).mean()):.0f} % of the cells."
+    for axes in panels:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_xlabel("UMAP 1")
+        axes.set_ylabel("UMAP 2")
+    return f"UMAP of {style.cells(summary.n_cells)}.{_clusters_told(summary.clusters)}{told}"
+
+
+def _clustered(axes: Axes, plane: Any, clusters: Clusters | None) -> None:
+    if clusters is None:
+        style.points(axes, plane, style.colour(0))
+        return
+    colours = ListedColormap([style.colour(number) for number in range(len(clusters.sizes))])
+    order = np.random.default_rng(0).permutation(len(plane))  # no cluster covers another for coming later
+    style.points(axes, plane[order], clusters.labels[order], cmap=colours, vmin=-0.5, vmax=len(clusters.sizes) - 0.5)
+    _label(axes, plane, clusters)
+
+
+def _label(axes: Axes, plane: Any, clusters: Clusters) -> None:
+    """The number of each cluster at its middle, larger clusters first; a label that would cover another is moved up."""
+    spans = np.ptp([axes.get_xlim(), axes.get_ylim()], axis=1)
+    least = np.array([0.052, 0.048]) * spans
+    taken: list[Any] = []
+    for number in range(len(clusters.sizes)):
+        own = plane[clusters.labels == number]
+        middle = own[np.argmin((((own - np.median(own, axis=0)) / spans) ** 2).sum(axis=1))]  # one of its cells
+        for step in range(200):
+            angle, radius = 2.4 * step, 0.012 * np.sqrt(step)
+            place = middle + radius * spans * np.array([np.cos(angle), np.sin(angle)]) * 2
+            if all(np.any(np.abs(place - other) > least) for other in taken):
+                break
+        taken.append(place)
+        axes.text(
+            float(place[0]),
+            float(place[1]),
+            str(number),
+            ha="center",
+            va="center",
+            fontsize=7,
+            fontweight="bold",
+            path_effects=[effects.withStroke(linewidth=2, foreground="white")],
+        )
+
+
+def _clusters_told(clusters: Clusters | None) -> str:
+    if clusters is None:
+        return ""
+    sizes = clusters.sizes
+    if len(sizes) == 1:
+        return " All cells are in one cluster."
+    return f" {len(sizes)} clusters of {sizes.min():,} to {sizes.max():,} cells, numbered by size."

@@ -1,0 +1,117 @@
+"""``violin`` and the two scatters: how many counts, genes and mitochondrial counts a cell has."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from worker.figures import style
+from worker.stats.summary import Doubles, Summary
+
+VIOLIN_HEADING = "Genes, counts and mitochondrial share of cells"
+COUNTS_HEADING = "Genes found against counts"
+MITO_HEADING = "Mitochondrial share against counts"
+VIOLIN_HEIGHT = 3.3
+SCATTER_HEIGHT = 4.2
+FEW = 100
+"""Below it a median is told with a decimal."""
+HIGH_MITO = 10
+"""Percent above which a cell is often taken for damaged."""
+BINS = 80
+"""Of a violin, over the range of its values."""
+
+
+def draw_violin(figure: Figure, summary: Summary) -> str:
+    """A violin for each measure, its quartiles and median marked."""
+    quality = summary.quality
+    panels: list[tuple[str, str, Doubles]] = [
+        ("genes per cell", "genes with a count", quality.n_genes.astype(np.float64)),
+        ("counts per cell", "counts", quality.n_counts),
+    ]
+    if quality.percent_mito is not None:
+        panels.append(("mitochondrial share", "% of counts", quality.percent_mito.astype(np.float64)))
+    told = []
+    for axes, (title, unit, values) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        log = unit != "% of counts" and style.spreads(values)
+        median = _violin(axes, values[values > 0] if log else values, log=log)
+        axes.set_title(f"{title}\nmedian {_rounded(median)}")
+        axes.set_ylabel(unit + (" (log scale)" if log else ""))
+        told.append(f"{title} {_rounded(median)}")
+    without = "" if quality.percent_mito is not None else " No gene of the matrix is known to be mitochondrial."
+    return f"Violin plots over {style.cells(summary.n_cells)}; medians: {', '.join(told)}.{without}"
+
+
+def _violin(axes: Axes, values: Doubles, *, log: bool) -> float:
+    """Density to both sides, from a histogram of what was measured: it ends where the values end."""
+    if not len(values):
+        values, log = np.zeros(1), False
+    scaled = np.log10(values) if log else values
+    low, high = scaled.min(), scaled.max()
+    counts, edges = np.histogram(scaled, BINS, (low, high) if high > low else (low - 0.5, low + 0.5))
+    kernel = np.exp(-0.5 * (np.arange(-9, 10) / 2.5) ** 2)
+    smooth = np.convolve(counts, kernel / kernel.sum(), mode="same")
+    centres = (edges[:-1] + edges[1:]) / 2
+    places = 10**centres if log else centres
+    width = 0.42 * smooth / smooth.max()
+    axes.fill_betweenx(places, -width, width, facecolor=style.colour(4), edgecolor=style.INK, linewidth=0.5)
+    q1, median, q3 = np.percentile(values, [25, 50, 75])
+    axes.plot([0, 0], [q1, q3], color=style.INK, linewidth=3, solid_capstyle="butt")
+    axes.plot([0], [median], marker="o", markersize=4.5, markerfacecolor="white", markeredgecolor=style.INK)
+    if log:
+        axes.set_yscale("log")
+    style.number_axis(axes.yaxis, log=log)
+    axes.set_xticks([])
+    axes.set_xlim(-0.55, 0.55)
+    axes.grid(axis="y", color="#EEEEEE", linewidth=0.6)
+    axes.set_axisbelow(True)
+    return float(median)
+
+
+def draw_genes_against_counts(figure: Figure, summary: Summary) -> str:
+    """Density of cells over counts and genes."""
+    counts, genes = summary.quality.n_counts, summary.quality.n_genes.astype(np.float64)
+    seen = counts > 0
+    _density(figure, counts[seen], genes[seen], "genes with a count")
+    without = "" if seen.all() else f" {style.cells(int((~seen).sum()))} without any count are not shown."
+    return (
+        f"Density of {style.cells(int(seen.sum()))} over counts, {_range(counts[seen])} with median "
+        f"{_median(counts[seen]):,.0f}, and genes found, {_range(genes[seen])} with median "
+        f"{_median(genes[seen]):,.0f}.{without}"
+    )
+
+
+def draw_mito_against_counts(figure: Figure, summary: Summary) -> str:
+    """Density of cells over counts and mitochondrial share."""
+    quality = summary.quality
+    assert quality.percent_mito is not None  # noqa: S101 - the table of figures asks for it
+    seen = quality.n_counts > 0
+    counts, share = quality.n_counts[seen], quality.percent_mito[seen].astype(np.float64)
+    _density(figure, counts, share, "mitochondrial counts (%)", log_y=False)
+    high = 100 * float((share > HIGH_MITO).mean()) if len(share) else 0.0
+    return (
+        f"Density of {style.cells(len(counts))} over counts and share of mitochondrial counts: median "
+        f"{_median(share):.1f} %, highest {share.max(initial=0):.1f} %; {high:.1f} % of cells have more than "
+        f"{HIGH_MITO} %."
+    )
+
+
+def _density(figure: Figure, x: Doubles, y: Doubles, y_label: str, *, log_y: bool = True) -> None:
+    axes = figure.subplots()
+    image = style.density(axes, x, y, log_x=style.spreads(x), log_y=log_y and style.spreads(y))
+    bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
+    style.number_axis(bar.ax.yaxis, log=True)
+    bar.set_label("cells in a pixel (log scale)")
+    bar.outline.set_linewidth(0)
+    axes.set_xlabel("counts per cell" + (" (log scale)" if style.spreads(x) else ""))
+    axes.set_ylabel(y_label + (" (log scale)" if log_y and style.spreads(y) else ""))
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.1f}" if value < FEW else f"{value:,.0f}"
+
+
+def _range(values: Doubles) -> str:
+    return f"{values.min(initial=np.inf):,.0f} to {values.max(initial=0):,.0f}" if len(values) else "none"
+
+
+def _median(values: Doubles) -> float:
+    return float(np.median(values)) if len(values) else 0.0

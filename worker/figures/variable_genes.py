@@ -1,0 +1,61 @@
+"""``highly_variable_genes``: which genes vary most for their mean."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from worker.figures import style
+from worker.stats.summary import Summary, VariableGenes
+
+HEADING = "Highly variable genes"
+HEIGHT = 4.2
+NAMED = 10
+GENE_CHARACTERS = 18
+
+
+def draw(figure: Figure, summary: Summary) -> str:
+    """Normalised dispersion of each gene over its mean; the chosen ones in colour, the highest named."""
+    variable = summary.variable_genes
+    assert variable is not None  # noqa: S101 - the table of figures asks for it
+    axes = figure.subplots()
+    known = np.isfinite(variable.dispersions_norm)
+    for chosen, colour, label in ((False, style.QUIET, "other genes"), (True, style.ACCENT, "chosen")):
+        which = known & (variable.chosen == chosen)
+        axes.scatter(
+            variable.means[which],
+            variable.dispersions_norm[which],
+            s=5,
+            c=colour,
+            linewidths=0,
+            rasterized=True,
+            label=f"{label} ({which.sum():,})",
+        )
+    best = np.argsort(-np.where(known, variable.dispersions_norm, -np.inf), kind="stable")[: min(NAMED, known.sum())]
+    _name(axes, variable, best)
+    axes.set_xlabel("mean expression, ln(1 + counts per 10,000)")
+    axes.set_ylabel("normalised dispersion")
+    axes.legend(loc="upper right", frameon=False, markerscale=2, handletextpad=0.2, bbox_to_anchor=(1, 1.12), ncols=2)
+    style.number_axis(axes.xaxis, log=False)
+    style.number_axis(axes.yaxis, log=False)
+    named = ", ".join(style.literal(symbol) for symbol in variable.symbols[best][:5])
+    return (
+        f"Scatter of {known.sum():,} genes by mean expression and normalised dispersion; {variable.chosen.sum():,} are "
+        f"chosen as highly variable, {named} vary most."
+    )
+
+
+def _name(axes: Axes, variable: VariableGenes, best: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> None:
+    """Names in a column of their own to the right, each joined to its gene, so that none covers another."""
+    low, high = axes.get_ylim()
+    left, right = axes.get_xlim()
+    axes.set_xlim(left, right + 0.32 * (right - left))
+    order = best[np.argsort(-variable.dispersions_norm[best], kind="stable")]
+    for place, gene in zip(np.linspace(0.95, 0.38, len(order)), order, strict=True):
+        axes.annotate(
+            style.literal(variable.symbols[gene], GENE_CHARACTERS),
+            (variable.means[gene], variable.dispersions_norm[gene]),
+            xytext=(right + 0.06 * (right - left), low + place * (high - low)),
+            fontsize=7,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": "#888888", "linewidth": 0.4, "shrinkA": 1, "shrinkB": 1},
+        )

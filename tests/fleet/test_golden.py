@@ -167,7 +167,7 @@ def test_the_statistics_of_pbmc3k_are_those_of_the_matrix_in_memory(day: Day) ->
     with zipfile.ZipFile(SAMPLES / "pbmc3k.homo_sapiens.mtx.zip") as archive:
         (name,) = [name for name in archive.namelist() if name.endswith("matrix.mtx.gz")]
         (genes_name,) = [name for name in archive.namelist() if name.endswith("genes.tsv.gz")]
-        counts = scipy.io.mmread(io.BytesIO(gzip.decompress(archive.read(name)))).tocsc()
+        counts = scipy.io.mmread(io.BytesIO(gzip.decompress(archive.read(name))), spmatrix=False).tocsc()
         genes = pd.read_csv(io.BytesIO(archive.read(genes_name)), sep="\t", compression="gzip")
     mito = genes["featurename"].str.startswith("MT-").to_numpy()
     per_cell = np.asarray(counts.sum(axis=0)).ravel()

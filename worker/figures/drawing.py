@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,10 @@ from PIL import Image
 from shared.keys import FigureName
 from worker.figures import expression, maps, markers, quality, style, variable_genes
 from worker.stats.summary import Summary
+
+MOST_BYTES: Final = 250_000
+"""Of a PNG."""
+PALETTE_SIZES: Final = (256, 128, 64, 32, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +100,24 @@ def _drawn(kind: FigureKind, summary: Summary, folder: Path, formats: tuple[str,
         drawn = [DrawnFigure(kind.name, folder / f"{kind.name}.{name}", *picture.size, alt) for name in formats]
         for each in drawn:
             if each.path.suffix == ".png":
-                picture.save(each.path, optimize=True)
+                each.path.write_bytes(_png(picture))
             else:
                 figure.savefig(each.path, dpi=style.DOTS_PER_INCH, metadata={"Date": None})
     return drawn
 
 
 def _picture(figure: Figure) -> Image.Image:
-    """The figure in 256 colours of its own: a third of the bytes, and no difference to be seen."""
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
-    pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    return pixels.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def _png(picture: Image.Image) -> bytes:
+    """In as many colours of its own as MOST_BYTES allow: 256 show no difference, and nearly always fit."""
+    for colours in PALETTE_SIZES:
+        body = BytesIO()
+        reduced = picture.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        reduced.save(body, "PNG", optimize=True)
+        if body.tell() < MOST_BYTES:
+            break
+    return body.getvalue()

@@ -12,8 +12,9 @@ HEADING = "Marker genes of each cluster"
 MANY_CLUSTERS = 15
 SHOWN_OF_FEW, SHOWN_OF_MANY = 8, 5
 """Markers of a cluster, by how many clusters there are."""
-ROW_INCHES = 0.27
+ROW_INCHES = 0.43
 HEAD_INCHES = 1.35
+LEAST_INCHES = 2.8
 ROWS_OF_BAR = 12
 GENE_CHARACTERS_PER_LINE = 84
 SIZE, LONG_SIZE, SHORT = 6.5, 5.5, 9
@@ -25,7 +26,7 @@ LARGEST = 110
 def height(summary: Summary) -> float:
     """Inches for a row a cluster."""
     markers = summary.markers
-    return HEAD_INCHES + ROW_INCHES * 1.6 * (len(markers.scores) if markers else 1)
+    return max(LEAST_INCHES, HEAD_INCHES + ROW_INCHES * (len(markers.scores) if markers else 1))
 
 
 def draw(figure: Figure, summary: Summary) -> str:

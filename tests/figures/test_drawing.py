@@ -1,0 +1,172 @@
+"""The eight figures: readable at any number of clusters, honest about what is missing."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+from PIL import Image
+
+from shared.keys import FigureName
+from tests.figures.summaries import LONG_GENE, summary
+from worker.figures import style
+from worker.figures.drawing import FIGURES, FigureKind, draw
+from worker.stats.summary import Summary
+
+MOST_BYTES = 250_000
+KINDS = pytest.mark.parametrize("kind", FIGURES, ids=lambda kind: kind.name)
+CASES = {
+    "one cluster": summary(n_clusters=1),
+    "sixty clusters": summary(n_cells=1_500, n_clusters=60),
+    "long names": summary(gene_stem=LONG_GENE, project_id="P" + "x" * 127),
+    "few cells": summary(n_cells=6, n_clusters=2),
+}
+
+
+def drawn(kind: FigureKind, what: Summary) -> tuple[list[tuple[str, Bbox]], Bbox]:
+    """Every text of a figure and where it is, less its arrow, and the canvas; ticks beyond an axis have no label."""
+    height = kind.height if isinstance(kind.height, float) else kind.height(what)
+    with style.canvas(what, kind.heading, height) as figure:
+        kind.draw(figure, what)
+        renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+        figure.draw(renderer)
+        beyond = {id(label) for axes in figure.axes for label in labels_beyond(axes)}
+        found = [text for text in figure.findobj(Text) if isinstance(text, Text) and id(text) not in beyond]
+        shown = [text for text in found if text.get_visible() and text.get_text().strip()]
+        return [(text.get_text(), Text.get_window_extent(text, renderer)) for text in shown], Bbox(
+            figure.bbox.get_points()
+        )
+
+
+def labels_beyond(axes: Axes) -> Iterator[Text]:
+    """Labels of ticks that matplotlib keeps but does not draw."""
+    for axis in (axes.xaxis, axes.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+            if not low <= tick.get_loc() <= high:
+                yield from (tick.label1, tick.label2)
+
+
+@pytest.mark.parametrize("case", CASES)
+@KINDS
+def test_no_text_is_cut_off_or_covers_another(kind: FigureKind, case: str) -> None:
+    texts, canvas = drawn(kind, CASES[case])
+    for text, box in texts:
+        inside = Bbox.intersection(box, canvas)
+        assert inside is not None, f"{text!r} is outside"
+        assert inside.width * inside.height > 0.98 * box.width * box.height, f"{text!r} is cut off"
+    for (one, box), (other, another) in itertools.combinations(texts, 2):
+        shared = Bbox.intersection(box, another)
+        assert shared is None or shared.width < 2 or shared.height < 3, f"{one!r} and {other!r} overlap"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_picture_has_the_common_width_is_not_blank_and_is_small(case: str, tmp_path: Path) -> None:
+    for figure in draw(CASES[case], tmp_path, ("png",)).figures:
+        with Image.open(figure.path) as picture:
+            assert picture.size == (figure.width, figure.height)
+            assert figure.width == 1200
+            assert np.asarray(picture.convert("L")).std() > 5, figure.name
+        assert figure.path.stat().st_size < MOST_BYTES, figure.name
+
+
+def test_a_million_cells_stay_small(tmp_path: Path) -> None:
+    for figure in draw(summary(n_cells=300_000, n_clusters=25), tmp_path, ("png",)).figures:
+        assert figure.path.stat().st_size < MOST_BYTES, figure.name
+
+
+def test_all_figures_are_drawn_in_the_contracts_order_with_a_sentence_of_numbers(tmp_path: Path) -> None:
+    made = draw(summary(), tmp_path, ("png", "svg"))
+    assert [figure.name for figure in made.figures[::2]] == list(get_args(FigureName))
+    assert made.skipped == ()
+    for figure in made.figures:
+        assert "900 cells" in figure.alt
+        assert "\n" not in figure.alt
+        assert figure.path.suffix == ".png" or figure.path.read_text().startswith("<?xml")
+
+
+def test_a_figure_that_cannot_be_made_is_skipped_with_its_reason(tmp_path: Path) -> None:
+    made = draw(summary(mito=False), tmp_path, ("png",))
+    assert made.skipped == (
+        ("scatter_percentMitoGenes_vs_count", "no gene of the matrix is known to be mitochondrial"),
+    )
+    violin = next(figure for figure in made.figures if figure.name == "violin")
+    assert "No gene of the matrix is known to be mitochondrial" in violin.alt
+
+
+def test_the_same_summary_gives_the_same_bytes(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
+        draw(summary(), folder, ("png", "svg"))
+    for path in folders[0].iterdir():
+        assert path.read_bytes() == (folders[1] / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("name", ["$x_1$", "<b>bold</b>", "a\x1b[31m", "\u202egnirts", "%s{0}\\"])
+def test_a_hostile_name_is_drawn_as_it_stands(name: str, tmp_path: Path) -> None:
+    made = draw(summary(gene_stem=name), tmp_path, ("png",))
+    assert len(made.figures) == 8
+    for figure in made.figures:
+        assert figure.alt.isprintable()
+
+
+def test_text_stands_out_from_the_background() -> None:
+    assert contrast(style.INK, "white") > 7  # WCAG 2.2, enhanced
+    assert contrast(style.ACCENT, "white") > 3  # the same, graphics
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio by WCAG 2.2, 1 to 21."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+TO_LMS = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+TO_LAB = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
+"""OKLab (Ottosson 2020)."""
+DEFICIENCIES = {
+    "none": np.eye(3),
+    "protan": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deutan": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+}
+"""Linear RGB as seen with a full deficiency (Machado, Oliveira & Fernandes 2009)."""
+
+
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+def test_thirty_colours_stay_apart_whatever_colours_a_reader_sees(deficiency: str) -> None:
+    rgb = np.array([to_rgb(colour) for colour in style.PALETTE])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ DEFICIENCIES[deficiency].T, 0, 1)
+    lab = np.cbrt(seen @ TO_LMS.T) @ TO_LAB.T
+    distances = [float(np.linalg.norm(a - b)) for a, b in itertools.combinations(lab, 2)]
+    assert len(style.PALETTE) == len(set(style.PALETTE)) == 30
+    assert min(distances) > 0.04

@@ -52,7 +52,7 @@ def summary(
         top_genes=TopGenes(
             genes[:20], genes[:20], np.linspace(9, 1, 20), np.linspace(9, 1, 20)[:, None] * [0.1, 0.6, 1, 1.4, 2]
         ),
-        variable_genes=VariableGenes(genes, genes, random.gamma(1, 0.5, 300), *dispersions, chosen),
+        variable_genes=VariableGenes(genes, genes, random.gamma(1, 0.5, 300), dispersions[0], dispersions[1], chosen),
         components=Components(plane, np.array([0.2, 0.1])),
         clusters=Clusters(labels, np.bincount(labels, minlength=n_clusters).astype(np.int32)),
         embedding=Embedding(plane, f"{gene_stem}7", random.gamma(1, 1, n_cells).astype(np.float32)),

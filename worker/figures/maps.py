@@ -47,7 +47,9 @@ def draw_umap(figure: Figure, summary: Summary) -> str:
     assert embedding is not None  # noqa: S101 - the table of figures asks for it
     panels = figure.subplots(1, 1 if embedding.example_gene is None else 2, squeeze=False)[0]
     _clustered(panels[0], embedding.coordinates, summary.clusters)
-    panels[0].set_title(f"{len(summary.clusters.sizes) if summary.clusters else 0} Leiden clusters")
+    panels[0].set_title(
+        style.counted(len(summary.clusters.sizes), "Leiden cluster") if summary.clusters else "all cells"
+    )
     told = ""
     if embedding.example_gene is not None and embedding.example_expression is not None:
         gene, values = style.literal(embedding.example_gene, GENE_CHARACTERS), embedding.example_expression

@@ -87,7 +87,12 @@ def species(name: str | None) -> str:
 
 def cells(count: int) -> str:
     """``1 cell``, ``2,700 cells``."""
-    return f"{count:,} cell{'' if count == 1 else 's'}"
+    return counted(count, "cell")
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def literal(text: object, most: int = 200) -> str:

@@ -95,7 +95,7 @@ def draw(summary: Summary, folder: Path, formats: tuple[str, ...]) -> Drawn:
 def _drawn(kind: FigureKind, summary: Summary, folder: Path, formats: tuple[str, ...]) -> list[DrawnFigure]:
     height = kind.height if isinstance(kind.height, float) else kind.height(summary)
     with style.canvas(summary, kind.heading, height) as figure:
-        alt = f"{style.whose(summary)}. {kind.draw(figure, summary)}".replace("\n", " ")
+        alt = f"{kind.draw(figure, summary)} {style.context(summary)}."
         picture = _picture(figure)
         drawn = [DrawnFigure(kind.name, folder / f"{kind.name}.{name}", *picture.size, alt) for name in formats]
         for each in drawn:

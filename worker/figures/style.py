@@ -74,10 +74,14 @@ def canvas(summary: Summary, heading: str, height: float) -> Iterator[Figure]:
 
 def whose(summary: Summary) -> str:
     """Project, species, library and number of cells, wrapped to the width."""
-    subject = summary.subject
-    parts = [literal(subject.project_id), species(subject.species), literal(subject.library), cells(summary.n_cells)]
-    text = " · ".join(part for part in parts if part)
+    text = f"{literal(summary.subject.project_id)} · {context(summary, ' · ')}"
     return "\n".join(textwrap.wrap(text, TITLE_CHARACTERS, break_long_words=True, break_on_hyphens=False))
+
+
+def context(summary: Summary, between: str = ", ") -> str:
+    """Species, library and number of cells."""
+    subject = summary.subject
+    return between.join(filter(None, (species(subject.species), literal(subject.library), cells(summary.n_cells))))
 
 
 def species(name: str | None) -> str:

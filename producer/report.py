@@ -147,7 +147,10 @@ def print_status(status: Status, *, as_json: bool) -> None:
         queues = {name: {**depth, "oldest_message_seconds": ages[name]} for name, depth in depths.items()}
         _print_json({"summary": {**queues, "by_reason": status.letters.by_reason}})
         return
-    rows = [(name.replace("_", " "), *depth.values(), _age(ages[name])) for name, depth in depths.items()]
+    rows = [
+        (name.replace("_", " "), *depth.values(), _age(ages[name]) if any(depth.values()) else "-")
+        for name, depth in depths.items()
+    ]
     _print_table(["queue", "visible", "in flight", "delayed", "oldest message"], rows)
     if status.letters.by_reason:
         _print_table(["dead letters by reason", ""], list(status.letters.by_reason.items()))
@@ -199,7 +202,10 @@ def _print_table(header: Sequence[str], rows: Sequence[Sequence[str | int]]) -> 
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_literal(f"{cell:,}" if isinstance(cell, int) else cell) for cell in row))
-    _console().print(table)
+    console = _console()
+    with console.capture() as laid_out:
+        console.print(table)
+    console.out("\n".join(line.rstrip() for line in laid_out.get().split("\n")), end="")
 
 
 def _print_more(count: int) -> None:

@@ -201,7 +201,7 @@ class Consumer:
             "dpss.reason": error.reason,
             "dpss.error": error.line,
             "dpss.attempts": str(delivery.attempt),
-            "dpss.failed_at": now().isoformat(),
+            "dpss.failed_at": f"{now():%Y-%m-%dT%H:%M:%SZ}",
             "dpss.stage": progress.stage,
             "dpss.worker": self._identity.worker,
             "dpss.log": self._identity.log,

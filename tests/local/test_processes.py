@@ -39,7 +39,7 @@ def test_at_the_end_of_the_block_even_a_deaf_grandchild_is_gone(tmp_path: Path) 
         eventually(lambda: said(process.log, "deaf"))
         family = descendants(process.popen.pid) | {process.popen.pid}
         assert len(family) == 2
-    assert not alive(family)
+    eventually(lambda: not alive(family))  # the kernel was told; it takes its time
 
 
 def test_what_a_process_said_last_and_its_exit_code_are_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,16 +145,12 @@ def test_no_counts_at_all_give_no_statistics_but_quality() -> None:
     assert {summary.missing[name] for name in BEYOND_QUALITY | {"top_genes"}} == {"none of the cells has a count"}
 
 
-def test_no_mitochondrial_genes_and_unknown_ones_are_told_apart() -> None:
-    counts = random_counts(20, 10)
+@pytest.mark.parametrize("mito", [None, np.zeros(10, np.bool_)], ids=["not known", "none"])
+def test_without_mitochondrial_genes_there_is_no_share_and_a_reason(mito: npt.NDArray[np.bool_] | None) -> None:
+    summary = summary_of(random_counts(20, 10), mito=mito)
 
-    none_marked = summary_of(counts, mito=np.zeros(10, np.bool_))
-    not_known = summary_of(counts, mito=None)
-
-    assert none_marked.quality.percent_mito is None
-    assert none_marked.missing["percent_mito"] == "the matrix has no mitochondrial genes"
-    assert not_known.quality.percent_mito is None
-    assert "not known for this species" in not_known.missing["percent_mito"]
+    assert summary.quality.percent_mito is None
+    assert summary.missing["percent_mito"] == "no gene of the matrix is known to be mitochondrial"
 
 
 def test_percent_mito_is_in_percent() -> None:

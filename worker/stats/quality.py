@@ -35,9 +35,9 @@ def measure(counts: Counts, mito: npt.NDArray[np.bool_] | None) -> tuple[Quality
 
 def mitochondrial_share(mito: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_] | Missing:
     """``mito`` where a share of mitochondrial counts can be told by it."""
-    if mito is None:
+    if mito is None or not mito.any():
         return Missing("no gene of the matrix is known to be mitochondrial")
-    return mito if mito.any() else Missing("the matrix has no mitochondrial genes")
+    return mito
 
 
 def top_genes(counts: Counts, genes: Genes, moments: Moments) -> TopGenes | Missing:

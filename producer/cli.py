@@ -156,12 +156,6 @@ def status(*, as_json: bool) -> int:
     return 0
 
 
-@cli.command()
-def gallery() -> int:
-    """The index page of all projects; not there yet."""
-    raise click.UsageError("gallery is not there yet")
-
-
 @cli.group()
 def dlq() -> None:
     """What is in the dead-letter queue, why, and back to work with it."""

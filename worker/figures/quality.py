@@ -12,6 +12,8 @@ COUNTS_HEADING = "Genes found against counts"
 MITO_HEADING = "Mitochondrial share against counts"
 VIOLIN_HEIGHT = 3.3
 SCATTER_HEIGHT = 4.2
+PERCENT = "% of counts"
+CELLS_OF_A_VIOLIN = 30
 FEW = 100
 """Below it a median is told with a decimal."""
 HIGH_MITO = 10
@@ -28,31 +30,31 @@ def draw_violin(figure: Figure, summary: Summary) -> str:
         ("counts per cell", "counts", quality.n_counts),
     ]
     if quality.percent_mito is not None:
-        panels.append(("mitochondrial share", "% of counts", quality.percent_mito.astype(np.float64)))
+        panels.append(("mitochondrial share", PERCENT, quality.percent_mito.astype(np.float64)))
     told = []
     for axes, (title, unit, values) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        log = unit != "% of counts" and style.spreads(values)
-        median = _violin(axes, values[values > 0] if log else values, log=log)
-        axes.set_title(f"{title}\nmedian {_rounded(median)}")
+        share = unit == PERCENT
+        log = not share and style.spreads(values)
+        _violin(axes, values[values > 0] if log else values, log=log)
+        median = _rounded(float(np.median(values))) + (" %" if share else "")
+        axes.set_title(f"{title}\nmedian {median}")
         axes.set_ylabel(unit + (" (log scale)" if log else ""))
-        told.append(f"{title} {_rounded(median)}")
-    without = "" if quality.percent_mito is not None else " No gene of the matrix is known to be mitochondrial."
+        told.append(f"{title} {median}")
+    empty = int((quality.n_counts == 0).sum())
+    without = f" {style.cells(empty)} without any count are not shown." if empty else ""
+    if quality.percent_mito is None:
+        without += " No gene of the matrix is known to be mitochondrial."
     return f"Violin plots over {style.cells(summary.n_cells)}; medians: {', '.join(told)}.{without}"
 
 
-def _violin(axes: Axes, values: Doubles, *, log: bool) -> float:
-    """Density to both sides, from a histogram of what was measured: it ends where the values end."""
+def _violin(axes: Axes, values: Doubles, *, log: bool) -> None:
+    """The values and their quartiles; few cells are dots, for a density would claim more than is known."""
     if not len(values):
         values, log = np.zeros(1), False
-    scaled = np.log10(values) if log else values
-    low, high = scaled.min(), scaled.max()
-    counts, edges = np.histogram(scaled, BINS, (low, high) if high > low else (low - 0.5, low + 0.5))
-    kernel = np.exp(-0.5 * (np.arange(-9, 10) / 2.5) ** 2)
-    smooth = np.convolve(counts, kernel / kernel.sum(), mode="same")
-    centres = (edges[:-1] + edges[1:]) / 2
-    places = 10**centres if log else centres
-    width = 0.42 * smooth / smooth.max()
-    axes.fill_betweenx(places, -width, width, facecolor=style.colour(4), edgecolor=style.INK, linewidth=0.5)
+    if len(values) < CELLS_OF_A_VIOLIN:
+        axes.scatter(np.zeros(len(values)), values, s=14, c=style.colour(4), edgecolors=style.INK, linewidths=0.4)
+    else:
+        _body(axes, values, log=log)
     q1, median, q3 = np.percentile(values, [25, 50, 75])
     axes.plot([0, 0], [q1, q3], color=style.INK, linewidth=3, solid_capstyle="butt")
     axes.plot([0], [median], marker="o", markersize=4.5, markerfacecolor="white", markeredgecolor=style.INK)
@@ -63,7 +65,19 @@ def _violin(axes: Axes, values: Doubles, *, log: bool) -> float:
     axes.set_xlim(-0.55, 0.55)
     axes.grid(axis="y", color="#EEEEEE", linewidth=0.6)
     axes.set_axisbelow(True)
-    return float(median)
+
+
+def _body(axes: Axes, values: Doubles, *, log: bool) -> None:
+    """Density to both sides, from a histogram of what was measured: it ends where the values end."""
+    scaled = np.log10(values) if log else values
+    low, high = scaled.min(), scaled.max()
+    counts, edges = np.histogram(scaled, BINS, (low, high) if high > low else (low - 0.5, low + 0.5))
+    kernel = np.exp(-0.5 * (np.arange(-9, 10) / 2.5) ** 2)
+    smooth = np.convolve(counts, kernel / kernel.sum(), mode="same")
+    centres = (edges[:-1] + edges[1:]) / 2
+    places = 10**centres if log else centres
+    width = 0.42 * smooth / smooth.max()
+    axes.fill_betweenx(places, -width, width, facecolor=style.colour(4), edgecolor=style.INK, linewidth=0.5)
 
 
 def draw_genes_against_counts(figure: Figure, summary: Summary) -> str:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -16,9 +18,9 @@ from PIL import Image
 
 from shared.keys import FigureName
 from tests.figures.summaries import LONG_GENE, summary
-from worker.figures import style
+from worker.figures import maps, quality, style
 from worker.figures.drawing import FIGURES, FigureKind, draw
-from worker.stats.summary import Summary
+from worker.stats.summary import Quality, Summary
 
 MOST_BYTES = 250_000
 KINDS = pytest.mark.parametrize("kind", FIGURES, ids=lambda kind: kind.name)
@@ -26,6 +28,7 @@ CASES = {
     "one cluster": summary(n_clusters=1),
     "sixty clusters": summary(n_cells=1_500, n_clusters=60),
     "long names": summary(gene_stem=LONG_GENE, project_id="P" + "x" * 127),
+    "long names in sixty clusters": summary(n_cells=3_000, n_clusters=60, gene_stem=LONG_GENE),
     "few cells": summary(n_cells=6, n_clusters=2),
 }
 
@@ -116,6 +119,52 @@ def test_a_hostile_name_is_drawn_as_it_stands(name: str, tmp_path: Path) -> None
     assert len(made.figures) == 8
     for figure in made.figures:
         assert figure.alt.isprintable()
+
+
+def test_a_cluster_has_exactly_its_colour_in_every_figure_of_cells(tmp_path: Path) -> None:
+    for figure in draw(summary(n_clusters=12), tmp_path, ("png",)).figures:
+        if figure.name in {"pca", "umap"}:
+            with Image.open(figure.path) as picture:
+                seen = {tuple(pixel) for pixel in np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)}
+            wanted = {tuple(round(255 * part) for part in to_rgb(style.colour(number))) for number in range(12)}
+            assert wanted <= seen, figure.name
+
+
+def with_quality(what: Summary, counts: float, mito: float) -> Summary:
+    """``what`` with the same counts, genes and mitochondrial share in every cell."""
+    n_cells = what.n_cells
+    same = Quality(
+        np.full(n_cells, counts), np.full(n_cells, counts // 2, np.int32), np.full(n_cells, mito, np.float32)
+    )
+    return replace(what, quality=same)
+
+
+@pytest.mark.parametrize("n_cells", [1, 2, 200])
+@pytest.mark.parametrize("counts", [0, 1, 500])
+def test_a_violin_of_equal_values_is_a_dot_and_shows_nothing_below_zero(n_cells: int, counts: float) -> None:
+    what = with_quality(summary(n_cells=n_cells, n_clusters=1), counts, 0)
+    with style.canvas(what, "", quality.VIOLIN_HEIGHT) as figure:
+        quality.draw_violin(figure, what)
+        for axes in figure.axes:
+            assert not axes.findobj(PolyCollection), "a shape where there is no spread"
+            assert axes.get_ylim()[0] >= 0
+
+
+def test_cells_without_counts_count_for_the_median_and_are_told_where_a_log_axis_has_no_place_for_them() -> None:
+    what = summary(n_cells=301)
+    counts = np.where(np.arange(301) < 151, 0, 10 ** (np.arange(301) / 60))
+    what = replace(what, quality=replace(what.quality, n_counts=counts))
+    with style.canvas(what, "", quality.VIOLIN_HEIGHT) as figure:
+        alt = quality.draw_violin(figure, what)
+    assert "counts per cell 0.0 (151 cells with 0 not shown)" in alt
+
+
+def test_many_cells_are_drawn_as_one_image_with_every_cluster_in_it() -> None:
+    what = summary(n_cells=style.MOST_DOTS + 1, n_clusters=7)
+    with style.canvas(what, "", maps.PCA_HEIGHT) as figure:
+        maps.draw_pca(figure, what)
+        (image,) = figure.axes[0].images
+        assert set(np.ma.compressed(np.ma.asarray(image.get_array()))) == set(range(7))
 
 
 def test_text_stands_out_from_the_background() -> None:

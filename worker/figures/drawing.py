@@ -113,11 +113,16 @@ def _picture(figure: Figure) -> Image.Image:
 
 
 def _png(picture: Image.Image) -> bytes:
-    """In as many colours of its own as MOST_BYTES allow: 256 show no difference, and nearly always fit."""
+    """In all its colours, so that a cluster has the same one everywhere; in fewer where MOST_BYTES allow no more."""
+    body = _encoded(picture)
     for colours in PALETTE_SIZES:
-        body = BytesIO()
-        reduced = picture.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        reduced.save(body, "PNG", optimize=True)
-        if body.tell() < MOST_BYTES:
+        if len(body) < MOST_BYTES:
             break
+        body = _encoded(picture.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE))
+    return body
+
+
+def _encoded(picture: Image.Image) -> bytes:
+    body = BytesIO()
+    picture.save(body, "PNG")
     return body.getvalue()

@@ -1,11 +1,12 @@
 """``pca`` and ``umap``: cells in the plane, coloured by cluster."""
 
-from typing import Any
+from typing import Any, Final
 
 import matplotlib.patheffects as effects
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
 from worker.figures import style
@@ -16,6 +17,8 @@ UMAP_HEADING = "UMAP"
 PCA_HEIGHT = 5.0
 UMAP_HEIGHT = 3.7
 GENE_CHARACTERS = 24
+LEADER: Final = {"arrowstyle": "-", "color": style.INK, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0}
+"""From a label that had to move to the middle of its cluster."""
 
 
 def draw_pca(figure: Figure, summary: Summary) -> str:
@@ -53,9 +56,9 @@ def draw_umap(figure: Figure, summary: Summary) -> str:
     told = ""
     if embedding.example_gene is not None and embedding.example_expression is not None:
         gene, values = style.literal(embedding.example_gene, GENE_CHARACTERS), embedding.example_expression
-        order = np.argsort(values, kind="stable")
-        dots = style.points(panels[1], embedding.coordinates[order], values[order], cmap=style.EXPRESSION)
-        bar = figure.colorbar(dots, ax=panels[1], pad=0.01, aspect=30)
+        scale = Normalize(0, float(values.max()) or 1.0)
+        style.points(panels[1], embedding.coordinates, values, style.EXPRESSION, scale)
+        bar = figure.colorbar(ScalarMappable(scale, style.EXPRESSION), ax=panels[1], pad=0.01, aspect=30)
         bar.outline.set_linewidth(0)
         bar.set_label("ln(1 + counts per 10,000)")
         panels[1].set_title(gene)
@@ -69,17 +72,15 @@ def draw_umap(figure: Figure, summary: Summary) -> str:
 
 
 def _clustered(axes: Axes, plane: Any, clusters: Clusters | None) -> None:
-    if clusters is None:
-        style.points(axes, plane, style.colour(0))
-        return
-    colours = ListedColormap([style.colour(number) for number in range(len(clusters.sizes))])
-    order = np.random.default_rng(0).permutation(len(plane))  # no cluster covers another for coming later
-    style.points(axes, plane[order], clusters.labels[order], cmap=colours, vmin=-0.5, vmax=len(clusters.sizes) - 0.5)
-    _label(axes, plane, clusters)
+    labels, count = (clusters.labels, len(clusters.sizes)) if clusters else (np.zeros(len(plane), np.int32), 1)
+    colours = ListedColormap([style.colour(number) for number in range(count)])
+    style.points(axes, plane, labels, colours, Normalize(-0.5, count - 0.5))
+    if clusters:
+        _label(axes, plane, clusters)
 
 
 def _label(axes: Axes, plane: Any, clusters: Clusters) -> None:
-    """The number of each cluster at its middle, larger clusters first; a label that would cover another is moved up."""
+    """The number of each cluster at its middle, larger clusters first; a label that would cover another moves away."""
     spans = np.ptp([axes.get_xlim(), axes.get_ylim()], axis=1)
     least = np.array([0.052, 0.048]) * spans
     taken: list[Any] = []
@@ -92,10 +93,11 @@ def _label(axes: Axes, plane: Any, clusters: Clusters) -> None:
             if all(np.any(np.abs(place - other) > least) for other in taken):
                 break
         taken.append(place)
-        axes.text(
-            float(place[0]),
-            float(place[1]),
+        axes.annotate(
             str(number),
+            middle,
+            place,
+            arrowprops=LEADER if np.any(np.abs(place - middle) > least) else None,
             ha="center",
             va="center",
             fontsize=7,

@@ -1,6 +1,9 @@
 """``rank_gene_groups``: the genes that tell each cluster from the others."""
 
+from typing import Any, Final
+
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -8,72 +11,84 @@ from matplotlib.figure import Figure
 from worker.figures import style
 from worker.stats.summary import Markers, Summary
 
-HEADING = "Marker genes of each cluster"
-MANY_CLUSTERS = 15
-SHOWN_OF_FEW, SHOWN_OF_MANY = 8, 5
-"""Markers of a cluster, by how many clusters there are."""
-ROW_INCHES = 0.43
-HEAD_INCHES = 1.35
-LEAST_INCHES = 2.8
-ROWS_OF_BAR = 12
-GENE_CHARACTERS_PER_LINE = 84
-SIZE, LONG_SIZE, SHORT = 6.5, 5.5, 9
-"""Points of a gene's name, and of one with more than SHORT characters."""
-LARGEST = 110
+HEADING: Final = "Marker genes of each cluster"
+MANY_CLUSTERS: Final = 30
+SHOWN_OF_FEW, SHOWN_OF_MANY = 5, 4
+"""Markers of a cluster, by how many clusters there are: as many as have room for their names."""
+ROW_INCHES: Final = 0.2
+HEAD_INCHES: Final = 1.75
+"""Room for the title, the axis and the two keys."""
+GENE_CHARACTERS: Final = 13
+LARGEST: Final = 70
 """Area of the dot of a gene found in all cells of a cluster, in square points."""
+KEY_SHARES: Final = (0.25, 0.5, 1)
+RIM: Final[Any] = {"edgecolors": "#555555", "linewidths": 0.4}
+"""A dot of a gene that is hardly expressed is nearly white."""
+NAMED: Final = 6
 
 
 def height(summary: Summary) -> float:
     """Inches for a row a cluster."""
-    markers = summary.markers
-    return max(LEAST_INCHES, HEAD_INCHES + ROW_INCHES * (len(markers.scores) if markers else 1))
+    return HEAD_INCHES + ROW_INCHES * (len(summary.markers.scores) if summary.markers else 1)
 
 
 def draw(figure: Figure, summary: Summary) -> str:
-    """A row a cluster: its best genes, each a dot of how many cells have it and how much, named below it."""
+    """A row a cluster: its best genes, each a dot of how many cells have it and how much, named beside it."""
     markers = summary.markers
     assert markers is not None  # noqa: S101 - the table of figures asks for it
-    n_clusters = len(markers.scores)
-    shown = min(SHOWN_OF_FEW if n_clusters <= MANY_CLUSTERS else SHOWN_OF_MANY, markers.scores.shape[1])
     axes = figure.subplots()
-    columns, rows = np.meshgrid(np.arange(shown), np.arange(n_clusters))
-    colours = Normalize(0, float(markers.mean_in[:, :shown].max()) or 1.0)
+    n_clusters, kept = markers.scores.shape
+    shown = min(SHOWN_OF_FEW if n_clusters <= MANY_CLUSTERS else SHOWN_OF_MANY, kept)
+    scale = Normalize(0, float(markers.mean_in[:, :shown].max()) or 1.0)
+    _dots(axes, markers, shown, scale)
+    _rows(axes, summary, shown)
+    keys: Any = [
+        axes.scatter([], [], s=LARGEST * share, color="white", label=f"{share:.0%}", **RIM) for share in KEY_SHARES
+    ]
+    title = "dot size: cells of the cluster with the gene"
+    figure.legend(handles=keys, loc="outside lower left", ncols=3, frameon=False, title=title, alignment="left")
+    place = figure.add_axes(_bar_place(figure))
+    place.set_in_layout(False)
+    bar = figure.colorbar(ScalarMappable(scale, style.EXPRESSION), cax=place, orientation="horizontal")
+    place.set_title("colour: mean ln(1 + counts per 10,000)", fontsize=8, loc="left", pad=4)
+    bar.outline.set_linewidth(0)
+    return f"Dot plot of the {shown} best marker genes of {style.counted(n_clusters, 'cluster')}. {_told(markers)}."
+
+
+def _bar_place(figure: Figure) -> tuple[float, float, float, float]:
+    """Beside the key of the dots' sizes, in fractions of the figure."""
+    inches = figure.get_figheight()
+    return (0.5, 0.22 / inches, 0.45, 0.06 / inches)
+
+
+def _dots(axes: Axes, markers: Markers, shown: int, scale: Normalize) -> None:
+    columns, rows = np.meshgrid(np.arange(shown), np.arange(len(markers.scores)))
     axes.scatter(
         columns,
-        rows - 0.18,
+        rows,
         s=LARGEST * markers.share_in[:, :shown],
         c=markers.mean_in[:, :shown],
         cmap=style.EXPRESSION,
-        norm=colours,
-        edgecolors="#555555",
-        linewidths=0.4,
+        norm=scale,
+        **RIM,
     )
-    longest = GENE_CHARACTERS_PER_LINE // shown
-    for row in range(n_clusters):
-        for column in range(shown):
-            name = style.literal(markers.symbols[row, column], longest)
-            size = LONG_SIZE if len(name) > SHORT else SIZE
-            axes.text(column, row + 0.32, name, ha="center", va="center", fontsize=size)
-    axes.set_xlim(-0.6, shown - 0.4)
-    axes.set_ylim(n_clusters - 0.4, -0.6)
-    axes.set_yticks(range(n_clusters), [f"{n}  ({size:,})" for n, size in enumerate(_sizes(summary))])
+    for row, column in np.ndindex(rows.shape):
+        name = style.literal(markers.symbols[row, column], GENE_CHARACTERS)
+        axes.text(column + 0.1, row, name, ha="left", va="center_baseline", fontsize=7)
+
+
+def _rows(axes: Axes, summary: Summary, shown: int) -> None:
+    sizes = summary.clusters.sizes.tolist() if summary.clusters else []
+    axes.set_xlim(-0.2, shown)
+    axes.set_ylim(len(sizes) - 0.4, -0.6)
+    axes.set_yticks(range(len(sizes)), [f"{number}  ({size:,})" for number, size in enumerate(sizes)])
     axes.set_xticks(range(shown), [str(number + 1) for number in range(shown)])
-    axes.set_xlabel("rank by score of Welch's t-test against all other cells; dot size: share of the cluster's cells")
-    axes.set_ylabel("cluster (cells)")
+    axes.set_xlabel("row: cluster and its cells; column: rank by score of Welch's t-test against all other cells")
     axes.tick_params(length=0)
-    axes.hlines(np.arange(n_clusters - 1) + 0.5, -0.6, shown - 0.4, color="#EEEEEE", linewidth=0.6)
-    shrink = min(1.0, ROWS_OF_BAR / n_clusters)
-    bar = figure.colorbar(ScalarMappable(colours, style.EXPRESSION), ax=axes, pad=0.01, aspect=30, shrink=shrink)
-    bar.set_label("mean ln(1 + counts per 10,000)")
-    bar.outline.set_linewidth(0)
-    return f"Dot plot of the {shown} best marker genes of {n_clusters} clusters. {_told(markers)}."
-
-
-def _sizes(summary: Summary) -> "list[int]":
-    return summary.clusters.sizes.tolist() if summary.clusters else []
+    axes.hlines(np.arange(len(sizes) - 1) + 0.5, -0.2, shown, color="#EEEEEE", linewidth=0.6)
 
 
 def _told(markers: Markers) -> str:
-    firsts = [f"cluster {number}: {style.literal(genes[0])}" for number, genes in enumerate(markers.symbols[:6])]
+    firsts = [f"cluster {number}: {style.literal(genes[0])}" for number, genes in enumerate(markers.symbols[:NAMED])]
     others = len(markers.symbols) - len(firsts)
     return "Best of each: " + ", ".join(firsts) + (f" and {others} more" if others else "")

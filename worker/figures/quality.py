@@ -18,8 +18,10 @@ FEW = 100
 """Below it a median is told with a decimal."""
 HIGH_MITO = 10
 """Percent above which a cell is often taken for damaged."""
-BINS = 80
-"""Of a violin, over the range of its values."""
+LEAST_RANGE = 20.0
+"""That an axis is taken to have where all values are the same."""
+BINS, REACH = 80, 9
+"""Of a violin, over the range of its values; how many of them a value is smoothed over, to each side."""
 
 
 def draw_violin(figure: Figure, summary: Summary) -> str:
@@ -35,31 +37,34 @@ def draw_violin(figure: Figure, summary: Summary) -> str:
     for axes, (title, unit, values) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         share = unit == PERCENT
         log = not share and style.spreads(values)
-        _violin(axes, values[values > 0] if log else values, log=log)
+        _violin(axes, values, log=log)
         median = _rounded(float(np.median(values))) + (" %" if share else "")
         axes.set_title(f"{title}\nmedian {median}")
         axes.set_ylabel(unit + (" (log scale)" if log else ""))
-        told.append(f"{title} {median}")
-    empty = int((quality.n_counts == 0).sum())
-    without = f" {style.cells(empty)} without any count are not shown." if empty else ""
-    if quality.percent_mito is None:
-        without += " No gene of the matrix is known to be mitochondrial."
+        empty = int((values == 0).sum()) if log else 0
+        if empty:
+            axes.set_xlabel(f"{style.cells(empty)} with 0 not shown")
+        told.append(f"{title} {median}" + (f" ({style.cells(empty)} with 0 not shown)" if empty else ""))
+    without = "" if quality.percent_mito is not None else " No gene of the matrix is known to be mitochondrial."
     return f"Violin plots over {style.cells(summary.n_cells)}; medians: {', '.join(told)}.{without}"
 
 
 def _violin(axes: Axes, values: Doubles, *, log: bool) -> None:
-    """The values and their quartiles; few cells are dots, for a density would claim more than is known."""
-    if not len(values):
-        values, log = np.zeros(1), False
-    if len(values) < CELLS_OF_A_VIOLIN:
-        axes.scatter(np.zeros(len(values)), values, s=14, c=style.colour(4), edgecolors=style.INK, linewidths=0.4)
+    """The values and the quartiles of all; few or equal ones are dots: a density would claim more than is known."""
+    shown = values[values > 0] if log else values
+    low, high = float(shown.min()), float(shown.max())
+    if len(shown) < CELLS_OF_A_VIOLIN or low == high:
+        axes.plot(np.zeros(len(shown)), shown, "o", markersize=4.5, color=style.colour(4), clip_on=False)
     else:
-        _body(axes, values, log=log)
-    q1, median, q3 = np.percentile(values, [25, 50, 75])
+        _body(axes, shown, log=log)
+    q1, median, q3 = np.maximum(np.percentile(values, [25, 50, 75]), low)
     axes.plot([0, 0], [q1, q3], color=style.INK, linewidth=3, solid_capstyle="butt")
-    axes.plot([0], [median], marker="o", markersize=4.5, markerfacecolor="white", markeredgecolor=style.INK)
+    axes.plot([0], [median], "o", markersize=4.5, markerfacecolor="white", markeredgecolor=style.INK, clip_on=False)
     if log:
         axes.set_yscale("log")
+    else:
+        margin = 0.05 * (high - low or max(high, LEAST_RANGE))
+        axes.set_ylim(max(0.0, low - margin), high + margin)
     style.number_axis(axes.yaxis, log=log)
     axes.set_xticks([])
     axes.set_xlim(-0.55, 0.55)
@@ -70,11 +75,10 @@ def _violin(axes: Axes, values: Doubles, *, log: bool) -> None:
 def _body(axes: Axes, values: Doubles, *, log: bool) -> None:
     """Density to both sides, from a histogram of what was measured: it ends where the values end."""
     scaled = np.log10(values) if log else values
-    low, high = scaled.min(), scaled.max()
-    counts, edges = np.histogram(scaled, BINS, (low, high) if high > low else (low - 0.5, low + 0.5))
-    kernel = np.exp(-0.5 * (np.arange(-9, 10) / 2.5) ** 2)
-    smooth = np.convolve(counts, kernel / kernel.sum(), mode="same")
-    centres = (edges[:-1] + edges[1:]) / 2
+    counts, edges = np.histogram(scaled, BINS)
+    kernel = np.exp(-0.5 * (np.arange(-REACH, REACH + 1) / 2.5) ** 2)
+    smooth = np.convolve(np.pad(counts, REACH, mode="symmetric"), kernel, mode="valid")  # no mass is lost at the ends
+    centres = np.linspace(edges[0], edges[-1], BINS)
     places = 10**centres if log else centres
     width = 0.42 * smooth / smooth.max()
     axes.fill_betweenx(places, -width, width, facecolor=style.colour(4), edgecolor=style.INK, linewidth=0.5)
@@ -113,7 +117,7 @@ def _density(figure: Figure, x: Doubles, y: Doubles, y_label: str, *, log_y: boo
     image = style.density(axes, x, y, log_x=style.spreads(x), log_y=log_y and style.spreads(y))
     bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
     style.number_axis(bar.ax.yaxis, log=True)
-    bar.set_label("cells in a pixel (log scale)")
+    bar.set_label("cells in a bin (log scale)")
     bar.outline.set_linewidth(0)
     axes.set_xlabel("counts per cell" + (" (log scale)" if style.spreads(x) else ""))
     axes.set_ylabel(y_label + (" (log scale)" if log_y and style.spreads(y) else ""))

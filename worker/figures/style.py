@@ -8,7 +8,7 @@ from typing import Any, Final
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -19,8 +19,12 @@ DOTS_PER_INCH: Final = 200
 """1,200 pixels, shown by portals at 600 CSS pixels on dense screens."""
 TITLE_CHARACTERS: Final = 78
 """What fits into the width at the title's size."""
-BINS: Final = 160
-"""Of a density, across; each is 6 real pixels wide."""
+LEAST_BINS, MOST_BINS = 40, 200
+"""Of a density, across: the more cells, the finer."""
+MOST_DOTS: Final = 20_000
+"""Cells drawn one by one."""
+RASTER: Final = 400
+"""Pixels across of more cells than that; each is about 2 of the picture's."""
 PALETTE: Final = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5A0F00", "#000096", "#1EF096", "#8700FF"),
     *("#A50F69", "#3C5A00", "#F0C3FF", "#9678FF", "#4B005A", "#D20FC3", "#5A1EB4", "#96B487", "#876987", "#C3D24B"),
@@ -118,11 +122,11 @@ def number_axis(axis: Any, *, log: bool) -> None:
         subs = (1.0, 2.0, 5.0) if decades < FEW_DECADES else (1.0,)
         axis.set_major_locator(LogLocator(subs=subs, numticks=12))
         axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10f}".rstrip("0").rstrip(".")))
 
 
 def density(axes: Axes, x: Doubles, y: Doubles, *, log_x: bool, log_y: bool) -> Any:
-    """Points as a raster of how many there are; single points stay visible. Gives the image, for a colour bar."""
+    """Points, none below 0, as a raster of how many there are. Gives the image, for a colour bar."""
     edges_x, edges_y = _edges(x, log=log_x), _edges(y, log=log_y)
     counts, _, _ = np.histogram2d(x, y, bins=(edges_x, edges_y))
     image = axes.pcolormesh(
@@ -144,17 +148,36 @@ def _edges(values: Doubles, *, log: bool) -> Doubles:
     low, high = float(values.min()), float(values.max())
     if log:
         low, high = np.log10(max(low, 1e-12)), np.log10(max(high, 1e-12))
-    margin = 0.03 * (high - low) or 0.5
-    edges = np.linspace(low - margin, high + margin, BINS + 1)
+    margin = 0.03 * (high - low) or max(0.05 * abs(high), 0.5)
+    least = -np.inf if log else 0
+    bins = int(np.clip(14 * len(values) ** 0.25, LEAST_BINS, MOST_BINS))
+    edges = np.linspace(max(low - margin, least), high + margin, bins + 1)
     return 10**edges if log else edges
 
 
-def points(axes: Axes, coordinates: Any, colours: Any, **options: Any) -> Any:
-    """Cells as dots whose size falls with their number, drawn as a raster."""
-    size = float(np.clip(12_000 / max(len(coordinates), 1), 0.15, 16))
-    return axes.scatter(
-        coordinates[:, 0], coordinates[:, 1], s=size, c=colours, linewidths=0, rasterized=True, **options
-    )
+def points(axes: Axes, coordinates: Any, values: Any, cmap: Colormap, norm: Normalize) -> None:
+    """Cells in colour, none in front of another for its place in the matrix: dots, or a raster where they are many."""
+    order = np.random.default_rng(0).permutation(len(coordinates))
+    if len(order) <= MOST_DOTS:
+        size = float(np.clip(12_000 / max(len(order), 1), 0.5, 16))
+        x, y = coordinates[order].T
+        axes.scatter(x, y, size, values[order], cmap=cmap, norm=norm, linewidths=0, rasterized=True)
+    else:
+        _raster(axes, coordinates[order], values[order], cmap, norm)
+
+
+def _raster(axes: Axes, coordinates: Any, values: Any, cmap: Colormap, norm: Normalize) -> None:
+    """Each pixel in the colour of one of its cells: dots one by one would take seconds a figure."""
+    low, high = coordinates.min(axis=0), coordinates.max(axis=0)
+    size = np.where(high > low, high - low, 1)
+    column, row = np.minimum((coordinates - low) / size * RASTER, RASTER - 1).astype(np.intp).T
+    picked = np.full((RASTER, RASTER), np.nan)
+    picked[row, column] = values
+    extent = (float(low[0]), float(low[0] + size[0]), float(low[1]), float(low[1] + size[1]))
+    axes.imshow(picked, cmap, norm, extent=extent, origin="lower", aspect="auto", interpolation="none")
+    axes.margins(0.04)
+    axes.use_sticky_edges = False
+    axes.autoscale_view()
 
 
 def spreads(values: Doubles) -> bool:

@@ -4,8 +4,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from shared import pipeline
 from worker.figures import style
-from worker.stats.summary import Summary, VariableGenes
+from worker.stats.summary import Doubles, Summary, VariableGenes
 
 HEADING = "Highly variable genes"
 HEIGHT = 4.2
@@ -18,11 +19,12 @@ def draw(figure: Figure, summary: Summary) -> str:
     variable = summary.variable_genes
     assert variable is not None  # noqa: S101 - the table of figures asks for it
     axes = figure.subplots()
-    known = np.isfinite(variable.dispersions_norm)
+    known = np.isfinite(variable.dispersions_norm) & (variable.means > 0)
+    means = np.expm1(variable.means)
     for chosen, colour, label in ((False, style.QUIET, "other genes"), (True, style.ACCENT, "chosen")):
         which = known & (variable.chosen == chosen)
         axes.scatter(
-            variable.means[which],
+            means[which],
             variable.dispersions_norm[which],
             s=5,
             c=colour,
@@ -31,11 +33,12 @@ def draw(figure: Figure, summary: Summary) -> str:
             label=f"{label} ({which.sum():,})",
         )
     best = np.argsort(-np.where(known, variable.dispersions_norm, -np.inf), kind="stable")[: min(NAMED, known.sum())]
-    _name(axes, variable, best)
-    axes.set_xlabel("mean expression, ln(1 + counts per 10,000)")
+    axes.set_xscale("log")
+    _name(axes, means, variable, best)
+    axes.set_xlabel(f"mean expression (counts per {pipeline.TARGET_SUM:,}, log scale)")
     axes.set_ylabel("normalised dispersion")
     axes.legend(loc="upper right", frameon=False, markerscale=2, handletextpad=0.2, bbox_to_anchor=(1, 1.12), ncols=2)
-    style.number_axis(axes.xaxis, log=False)
+    style.number_axis(axes.xaxis, log=True)
     style.number_axis(axes.yaxis, log=False)
     named = ", ".join(style.literal(symbol) for symbol in variable.symbols[best][:5])
     return (
@@ -44,17 +47,17 @@ def draw(figure: Figure, summary: Summary) -> str:
     )
 
 
-def _name(axes: Axes, variable: VariableGenes, best: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> None:
-    """Names in a column of their own to the right, each joined to its gene, so that none covers another."""
-    low, high = axes.get_ylim()
-    left, right = axes.get_xlim()
-    axes.set_xlim(left, right + 0.32 * (right - left))
+def _name(
+    axes: Axes, means: Doubles, variable: VariableGenes, best: "np.ndarray[tuple[int], np.dtype[np.intp]]"
+) -> None:
+    """Names in a column of their own beside the axes, each joined to its gene, so that none covers another."""
     order = best[np.argsort(-variable.dispersions_norm[best], kind="stable")]
     for place, gene in zip(np.linspace(0.95, 0.38, len(order)), order, strict=True):
         axes.annotate(
             style.literal(variable.symbols[gene], GENE_CHARACTERS),
-            (variable.means[gene], variable.dispersions_norm[gene]),
-            xytext=(right + 0.06 * (right - left), low + place * (high - low)),
+            (means[gene], variable.dispersions_norm[gene]),
+            xytext=(1.04, place),
+            textcoords="axes fraction",
             fontsize=7,
             va="center",
             arrowprops={"arrowstyle": "-", "color": "#888888", "linewidth": 0.4, "shrinkA": 1, "shrinkB": 1},

@@ -149,12 +149,13 @@ class Consumer:
             message = parse(delivery.body)
         except SummaryStatsError as error:
             log.warning("not a message", body=one_line(delivery.body[:LOGGED_BODY_CHARACTERS], LOGGED_BODY_CHARACTERS))
-            await self._settle_failure(delivery, None, progress, error)
+            await self._settle_failure(delivery, lease, None, progress, error)
             return
         with structlog.contextvars.bound_contextvars(project_id=message.project_id, run_id=message.run_id):
             waited = max(0.0, time.time() - delivery.sent_at)
             log.info("received", matrices=len(message.matrices), queue_wait_seconds=round(waited, 1))
-            telemetry.metrics({"QueueWait": (waited, "Seconds")})
+            if delivery.attempt == 1:  # later it is the pauses that are waited for
+                telemetry.metrics({"QueueWait": (waited, "Seconds")})
             await self._settle(delivery, lease, message, progress)
 
     async def _settle(self, delivery: Delivery, lease: Lease, message: ProjectMessage, progress: Progress) -> None:
@@ -174,18 +175,25 @@ class Consumer:
             log.info("superseded: another worker published meanwhile; looking again")
             await self._settled("release", self._queue.hide(delivery, 0))
         except SummaryStatsError as error:
-            if lease.held:
-                await self._settle_failure(delivery, message, progress, error)
+            await self._settle_failure(delivery, lease, message, progress, error)
         except SettingsError:
             raise
         except Exception as error:
             log.exception("defect")
             defect = InternalError(f"{type(error).__name__}: {error}")
-            await self._settle_failure(delivery, message, progress, defect)
+            await self._settle_failure(delivery, lease, message, progress, defect)
 
     async def _settle_failure(
-        self, delivery: Delivery, message: ProjectMessage | None, progress: Progress, error: SummaryStatsError
+        self,
+        delivery: Delivery,
+        lease: Lease,
+        message: ProjectMessage | None,
+        progress: Progress,
+        error: SummaryStatsError,
     ) -> None:
+        if not lease.held:
+            log.warning("left alone: the lease was lost", reason=error.reason, error=error.line)
+            return
         fate = verdict(error, delivery.attempt, self._queue.limit)
         log.warning("failed", reason=error.reason, error=error.line, stage=progress.stage, fate=str(fate))
         telemetry.metrics({"ProjectsFailed": (1, "Count")}, Reason=error.reason)

@@ -4,7 +4,6 @@ from collections.abc import MutableMapping
 from typing import Any, Final
 
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     NoCredentialsError,
     NoRegionError,
@@ -43,10 +42,6 @@ _FORBIDDEN = frozenset(
         "AccessDenied",
         "AccessDeniedException",
         "AllAccessDisabled",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "SignatureDoesNotMatch",
     }
 )
 _PRECONDITION = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
@@ -81,7 +76,7 @@ def is_precondition_failed(error: BaseException) -> bool:
 
 
 def explain(
-    error: BotoCoreError | ClientError, what: str, passing: type[PassingError] = SourceUnavailableError
+    error: Exception, what: str, passing: type[PassingError] = SourceUnavailableError
 ) -> SummaryStatsError | SettingsError:
     """``error``, met while doing ``what``, in the project's words; ``passing`` where another try may help."""
     if isinstance(error, _UNCONFIGURED):

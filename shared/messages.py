@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from shared.errors import InvalidMessageError, one_line
 
@@ -57,7 +57,7 @@ class ProjectMessage(BaseModel):
     matrices: Annotated[tuple[MatrixReference, ...], Field(min_length=1, max_length=MAX_MATRICES)]
     run_id: Label = ""
     requested_by: Requester = "manual"
-    requested_at: datetime | None = None
+    requested_at: AwareDatetime | None = None
     force: bool = False
 
     def body(self) -> str:

@@ -7,6 +7,7 @@ project does not wait for them and the parent stays small.
 import asyncio
 import contextlib
 import ctypes
+import importlib
 import json
 import multiprocessing
 import signal
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.errors import (
     BY_REASON,
+    InternalError,
     JobCrashedError,
     JobOutOfMemoryError,
     JobTimeoutError,
@@ -63,6 +65,8 @@ class Children:
     def __init__(self, ceilings: Ceilings) -> None:
         self._ceilings = ceilings
         self._context = multiprocessing.get_context("forkserver")
+        self._imported = asyncio.Event()
+        self._warm = False
 
     def warm(self) -> None:
         """Start the process that children are forked from; it imports while the parent goes on.
@@ -71,21 +75,26 @@ class Children:
         """
         self._context.set_forkserver_preload(["worker.tied", "worker.warm"])
         forkserver.ensure_running()
-        self._warmed = asyncio.get_running_loop().create_future()
-        threading.Thread(target=self._fork_nothing, args=(asyncio.get_running_loop(),), daemon=True).start()
+        threading.Thread(target=self._fork_one, args=(asyncio.get_running_loop(),), daemon=True).start()
 
-    def _fork_nothing(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Fork a child that does nothing: it comes when the imports are done, so nothing else has to block on them."""
-        process = self._context.Process(target=_do_nothing, daemon=True)
-        with contextlib.suppress(EOFError, OSError):  # then the first project will say so
+    def _fork_one(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Fork a child that looks whether it is warm: it comes when the imports are done, or never."""
+        process = self._context.Process(target=_check_warm, daemon=True)
+        with contextlib.suppress(EOFError, OSError):
             process.start()
             process.join()
+        self._warm = process.pid is not None and process.exitcode == 0
         with contextlib.suppress(RuntimeError):  # the worker ended meanwhile
-            loop.call_soon_threadsafe(self._warmed.set_result, None)
+            loop.call_soon_threadsafe(self._imported.set)
+
+    async def ready(self) -> None:
+        """Wait until children can be forked; InternalError where they cannot, for no project could be worked."""
+        await self._imported.wait()
+        if not self._warm:
+            raise InternalError("the process that children are forked from did not start; its last words are above")
 
     async def run(self, job: Job, on_stage: Callable[[str], None]) -> None:
         """Work ``job`` to its end; raises what the child raised or became. Cancelled: the child is killed."""
-        await asyncio.shield(self._warmed)
         reader, writer = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_enter, args=(job, writer), daemon=True)
         starting = asyncio.ensure_future(asyncio.to_thread(process.start))
@@ -169,17 +178,25 @@ def _stirring(event: asyncio.Event, *descriptors: int) -> Iterator[None]:
             loop.remove_reader(descriptor)
 
 
-def _do_nothing() -> None:
-    pass
+def _check_warm() -> None:
+    """Fail where the imports failed, which the fork server keeps to itself."""
+    if "worker.warm" not in sys.modules:
+        importlib.import_module("worker.warm")
 
 
 def _enter(job: Job, writer: Connection) -> None:
     """The child's first step; imported late so that the parent never has the job's libraries."""
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to answer
+    leave_signals_to_parent()
     from worker import job as work  # noqa: PLC0415
 
     work.main(job, writer)
+
+
+def leave_signals_to_parent() -> None:
+    """Ignore what a terminal or a supervisor sends to all processes of a group."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def die_with_parent() -> None:

@@ -22,7 +22,7 @@ from shared.messages import PROJECT_ID_PATTERN
 from shared.settings import LogFormat, WorkerSettings
 from worker import limits
 from worker.child import Ceilings, Children
-from worker.consumer import Consumer, Identity
+from worker.consumer import Consumer, Identity, unless
 from worker.drain import Drain
 from worker.progress import describe, stage_progress
 from worker.project import Projects
@@ -95,11 +95,13 @@ def render(matrix: Path, out: Path, project_id: str | None, *, svg: bool, as_jso
     from worker import render as rendering  # noqa: PLC0415 - the parent of a fleet's children never needs it
 
     name = project_id or rendering.project_id_of(matrix)
-    if not re.match(PROJECT_ID_PATTERN, name):
+    if not re.fullmatch(PROJECT_ID_PATTERN, name):
         raise click.BadParameter("1 to 128 of A-Z a-z 0-9 _ -, starting with a letter or digit", param_hint="--project")
     try:
         with stage_progress() as progress:
             manifest = rendering.render(matrix, name, out, ("png", "svg") if svg else ("png",), progress)
+    except SettingsError as error:
+        _fail(2, str(error))
     except SummaryStatsError as error:
         _fail(1, f"{error.reason}: {error.line}")
     except Exception as error:  # noqa: BLE001 - the last line of stderr explains whatever happened
@@ -120,12 +122,11 @@ async def _consume(settings: WorkerSettings, log_format: LogFormat, until_idle: 
     drain.listen()
     async with AsyncExitStack() as clients:
         sqs, s3 = await _clients(clients)
+        limit = await _check_places(settings, sqs, s3)
         publisher = Publisher(s3, settings.figure_bucket, settings.figure_prefix)
         projects = Projects(publisher, children, scratch, settings.figure_formats, log_format)
         consumer = Consumer(
-            queue=WorkQueue(
-                sqs, settings.queue_url, settings.dlq_url, settings.visibility_seconds, await _limit(sqs, settings)
-            ),
+            queue=WorkQueue(sqs, settings.queue_url, settings.dlq_url, settings.visibility_seconds, limit),
             work=projects.work,
             record_failure=projects.record_failure,
             drain=drain,
@@ -134,6 +135,7 @@ async def _consume(settings: WorkerSettings, log_format: LogFormat, until_idle: 
             until_idle=until_idle,
         )
         telemetry.logger("worker").info("started", slots=settings.worker_slots, job_memory_mib=memory)
+        await unless(children.ready(), drain.stopping)
         await consumer.run()
 
 
@@ -150,12 +152,19 @@ async def _clients(stack: AsyncExitStack) -> "tuple[SQSClient, S3Client]":
     return sqs, s3
 
 
-async def _limit(sqs: "SQSClient", settings: WorkerSettings) -> int:
-    """Attempts that the work queue's redrive policy allows; asked once, which also shows that the queue is there."""
+async def _check_places(settings: WorkerSettings, sqs: "SQSClient", s3: "S3Client") -> int:
+    """That queues and bucket are there, before a message is taken; gives the attempts that the queue allows."""
     try:
         answer = await sqs.get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=["RedrivePolicy"])
+        await sqs.get_queue_attributes(QueueUrl=settings.dlq_url, AttributeNames=["QueueArn"])
     except (BotoCoreError, ClientError) as error:
-        raise aws.explain(error, f"asking for the attributes of {settings.queue_url}") from error
+        raise aws.explain(error, f"looking at {settings.queue_url} and {settings.dlq_url}") from error
+    try:
+        await s3.head_bucket(Bucket=settings.figure_bucket)
+    except (BotoCoreError, ClientError) as error:
+        if aws.is_missing(error):
+            raise SettingsError(f"DPSS_FIGURE_BUCKET: there is no bucket {settings.figure_bucket}") from error
+        raise aws.explain(error, f"looking at the bucket {settings.figure_bucket}") from error
     policy = json.loads(answer.get("Attributes", {}).get("RedrivePolicy", "{}"))
     return int(policy.get("maxReceiveCount", NO_LIMIT))
 

@@ -22,7 +22,14 @@ import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import aws, telemetry
-from shared.errors import InternalError, SettingsError, SummaryStatsError, one_line
+from shared.errors import (
+    InternalError,
+    PassingError,
+    PublishFailedError,
+    SettingsError,
+    SummaryStatsError,
+    one_line,
+)
 from shared.messages import ProjectMessage, now, parse
 from worker.drain import Drain
 from worker.failures import Bury, verdict
@@ -96,32 +103,40 @@ class Consumer:
         self._slots = slots
         self._until_idle = until_idle
         # A lease counts from before the poll, so a poll must not use up much of it.
-        self._poll_seconds = int(
-            min(aws.LONG_POLL_SECONDS, queue.visibility / 4, math.inf if until_idle is None else until_idle)
-        )
+        patience = math.inf if until_idle is None else until_idle
+        self._poll_seconds = max(1, int(min(aws.LONG_POLL_SECONDS, queue.visibility / 4, patience)))
+        self._fatal: SettingsError | SummaryStatsError | None = None
         self._in_hand = 0
-        self._last_seen = time.monotonic()
+        self._last_seen = 0.0
 
     async def run(self) -> None:
-        """Consume until told to stop."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self._slots):
-                    group.create_task(self._slot())
-        except* SettingsError as errors:
-            raise errors.exceptions[0] from None
+        """Consume until told to stop. What no project can be worked with (SettingsError, AccessDeniedError) ends it."""
+        self._last_seen = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._slots):
+                group.create_task(self._slot())
         log.info("stopped")
+        if self._fatal:
+            raise self._fatal
 
     async def _slot(self) -> None:
-        while not self._drain.stopping.is_set() and not self._idle_for_long():
-            deliveries = await _unless(self._receive(), self._drain.stopping)
-            for delivery in deliveries or []:
-                self._in_hand += 1
-                try:
-                    await self._handle(delivery)
-                finally:
-                    self._in_hand -= 1
-                    self._last_seen = time.monotonic()
+        try:
+            while not self._drain.stopping.is_set():
+                for delivery in await unless(self._receive(), self._drain.stopping) or []:
+                    await self._take(delivery)
+                if self._idle_for_long():
+                    return
+        except (SettingsError, SummaryStatsError) as error:
+            self._fatal = error
+            self._drain.release()  # the other slots let go of what they have
+
+    async def _take(self, delivery: Delivery) -> None:
+        self._in_hand += 1
+        try:
+            await self._handle(delivery)
+        finally:
+            self._in_hand -= 1
+            self._last_seen = time.monotonic()
 
     def _idle_for_long(self) -> bool:
         if self._until_idle is None or self._in_hand:
@@ -130,10 +145,14 @@ class Consumer:
 
     async def _receive(self) -> list[Delivery]:
         try:
-            return await self._queue.receive(1, self._poll_seconds)
+            return await self._queue.receive(self._poll_seconds)
         except (BotoCoreError, ClientError, OSError, TimeoutError) as error:
-            log.warning("queue unreachable", error=one_line(str(error) or type(error).__name__))
+            explained = aws.explain(error, f"receiving from {self._queue.url}")
+            if not isinstance(explained, PassingError):
+                raise explained from error
+            log.warning("queue unreachable", error=explained.line)
             await asyncio.sleep(min(LONGEST_SILENCE_SECONDS, self._queue.visibility / 4))
+            self._last_seen = time.monotonic()  # a queue that does not answer is not an empty one
             return []
 
     async def _handle(self, delivery: Delivery) -> None:
@@ -160,7 +179,7 @@ class Consumer:
 
     async def _settle(self, delivery: Delivery, lease: Lease, message: ProjectMessage, progress: Progress) -> None:
         try:
-            ending = await _unless(self._work(message, progress, lease), lease.lost, self._drain.released)
+            ending = await unless(self._work(message, progress, lease), lease.lost, self._drain.released)
             if not lease.held:
                 log.warning("left alone: the lease was lost")
             elif ending is None:
@@ -172,8 +191,7 @@ class Consumer:
         except LeaseLostError:
             log.warning("left alone: the lease was lost")
         except SupersededError:
-            log.info("superseded: another worker published meanwhile; looking again")
-            await self._settled("release", self._queue.hide(delivery, 0))
+            await self._settle_superseded(delivery, lease, message, progress)
         except SummaryStatsError as error:
             await self._settle_failure(delivery, lease, message, progress, error)
         except SettingsError:
@@ -182,6 +200,17 @@ class Consumer:
             log.exception("defect")
             defect = InternalError(f"{type(error).__name__}: {error}")
             await self._settle_failure(delivery, lease, message, progress, defect)
+
+    async def _settle_superseded(
+        self, delivery: Delivery, lease: Lease, message: ProjectMessage, progress: Progress
+    ) -> None:
+        """Another worker published other inputs meanwhile: look again at once, while there are attempts left."""
+        if delivery.attempt >= self._queue.limit:
+            error = PublishFailedError("superseded: other workers kept publishing this project meanwhile")
+            await self._settle_failure(delivery, lease, message, progress, error)
+        elif lease.held:
+            log.info("superseded")
+            await self._settled("release", self._queue.hide(delivery, 0))
 
     async def _settle_failure(
         self,
@@ -196,10 +225,10 @@ class Consumer:
             return
         fate = verdict(error, delivery.attempt, self._queue.limit)
         log.warning("failed", reason=error.reason, error=error.line, stage=progress.stage, fate=str(fate))
-        telemetry.metrics({"ProjectsFailed": (1, "Count")}, Reason=error.reason)
         if not isinstance(fate, Bury):
             await self._settled("release", self._queue.hide(delivery, fate.pause_seconds))
             return
+        telemetry.metrics({"ProjectsFailed": (1, "Count")}, Reason=error.reason)
         if message and not error.retried:
             await self._settled("record", self._record_failure(message, progress.stage, error))
         await self._settled("bury", self._queue.bury(delivery, self._epitaph(delivery, progress, error)))
@@ -219,7 +248,7 @@ class Consumer:
         """A call that fails leaves the message where it is: it is visible again when the lease ends."""
         try:
             await call
-        except (BotoCoreError, ClientError, OSError, SummaryStatsError) as error:
+        except (BotoCoreError, ClientError, OSError, SummaryStatsError, SettingsError) as error:
             log.error("not settled", call=what, error=one_line(str(error)))  # noqa: TRY400 - expected, and explained
 
 
@@ -232,7 +261,7 @@ def _report_done(ending: Ending, progress: Progress) -> None:
         telemetry.metrics({"StageSeconds": (seconds, "Seconds")}, Stage=stage)
 
 
-async def _unless[T](work: Awaitable[T], *stops: asyncio.Event) -> T | None:
+async def unless[T](work: Awaitable[T], *stops: asyncio.Event) -> T | None:
     """What ``work`` gives, or None when one of ``stops`` is set before; then ``work`` is cancelled and has ended."""
     working = asyncio.ensure_future(work)
     waiting = [asyncio.ensure_future(stop.wait()) for stop in stops]

@@ -13,12 +13,19 @@ from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
     IncompleteReadError,
+    ParamValidationError,
     ReadTimeoutError,
     ResponseStreamingError,
 )
 
 from shared import aws, keys
-from shared.errors import AccessDeniedError, InvalidMessageError, ScratchFullError, SourceUnavailableError
+from shared.errors import (
+    AccessDeniedError,
+    InvalidMessageError,
+    ScratchFullError,
+    SourceUnavailableError,
+    one_line,
+)
 from shared.manifest import Input
 from shared.messages import MatrixReference
 
@@ -29,6 +36,7 @@ CHUNK_BYTES: Final = 1_048_576
 SCRATCH_FACTOR: Final = 3
 """Room wanted before a matrix of known size is fetched, in times its size: the file, its store, and the regrouping."""
 CUTS_FORGIVEN: Final = 8
+NAME_CHARACTERS: Final = 60
 _CUT: Final = (ConnectionClosedError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError, ConnectionError)
 
 
@@ -63,13 +71,21 @@ def fetch(reference: MatrixReference, folder: Path, s3: "S3Client") -> Fetched:
     try:
         head = s3.head_object(Bucket=bucket, Key=key)
         _check_room(reference.uri, head["ContentLength"], folder)
-        path = folder / PurePosixPath(key).name
+        path = folder / _file_name(key)
         digest = _download(s3, {"Bucket": bucket, "Key": key, "IfMatch": head["ETag"]}, head["ContentLength"], path)
+    except ParamValidationError as error:
+        raise InvalidMessageError(f"{reference.uri}: {one_line(str(error))}") from error
     except (BotoCoreError, ClientError) as error:
         if aws.is_precondition_failed(error):
             raise SourceUnavailableError(f"{reference.uri} was replaced while it was read") from error
         raise aws.explain(error, f"reading {reference.uri}") from error
     return Fetched(path, describe(path, reference, aws.etag(head["ETag"]), digest))
+
+
+def _file_name(key: str) -> str:
+    """What messages call the file: the end of the key's name, which may be longer than a file system takes."""
+    name = PurePosixPath(key).name[-NAME_CHARACTERS:]
+    return name if name.strip(".") else "matrix"
 
 
 def hash_file(path: Path) -> str:

@@ -2,12 +2,13 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from shared import keys, library_construction
 from shared.manifest import Input
@@ -115,14 +116,19 @@ def _filed(opened: Sequence[tuple[Input, OpenedFile]]) -> Iterator[tuple[Input, 
     That is the species its source names. Where the source is silent it is the project alone, unless the files
     themselves tell several species apart.
     """
-    unnamed = {matrix.species for known, file in opened if not known.species for matrix in file.matrices}
+    unnamed = _told_apart(matrix for known, file in opened if not known.species for matrix in file.matrices)
     for known, file in opened:
-        several = len({matrix.species for matrix in file.matrices}) > 1
+        several = _told_apart(file.matrices)
         for matrix in file.matrices:
             if known.species and not several:
                 yield known, matrix, known.species
             else:
-                yield known, matrix, matrix.species if several or len(unnamed) > 1 else None
+                yield known, matrix, (matrix.species or known.species) if several or unnamed else None
+
+
+def _told_apart(matrices: Iterable[Matrix]) -> bool:
+    """Whether they name more than one species."""
+    return len({matrix.species for matrix in matrices} - {None}) > 1
 
 
 def _read(matrix: Matrix, source_labels: Sequence[str], filed_under: str | None, piles: _Piles) -> None:
@@ -150,8 +156,8 @@ def _libraries(matrix: Matrix, source_labels: Sequence[str]) -> tuple[list[str],
     own = matrix.cells.library_labels
     if own is None:
         return [fallback], np.zeros(len(matrix.cells), np.int64)
-    labels, label_codes = np.unique(own.astype(str), return_inverse=True)
-    groups = [library_construction.method(label).group for label in labels]
+    label_codes, labels = pd.factorize(own)
+    groups = [library_construction.method(str(label)).group for label in labels]
     groups = [fallback if group == library_construction.UNSPECIFIED else group for group in groups]
     libraries = sorted(set(groups))
     return libraries, np.array([libraries.index(group) for group in groups])[label_codes]

@@ -31,12 +31,12 @@ class WorkQueue:
     visibility: int
     limit: int
 
-    async def receive(self, most: int, wait_seconds: int) -> list[Delivery]:
-        """Up to ``most`` (10) messages, hidden from others for ``visibility`` seconds from some time after the call."""
+    async def receive(self, wait_seconds: int) -> list[Delivery]:
+        """One message or none, hidden from others for ``visibility`` seconds from some time after the call."""
         before = time.monotonic()
         answer = await self.client.receive_message(
             QueueUrl=self.url,
-            MaxNumberOfMessages=most,
+            MaxNumberOfMessages=1,
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=self.visibility,
             MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],

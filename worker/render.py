@@ -1,10 +1,11 @@
 """One matrix file to figures, tables and manifest in a folder, for a person at a keyboard."""
 
+import os
 import re
 import tempfile
 from pathlib import Path
 
-from shared.errors import MatrixNotFoundError
+from shared.errors import AccessDeniedError, MatrixNotFoundError, SettingsError
 from shared.manifest import Input, Manifest
 from shared.messages import PROJECT_ID_PATTERN
 from worker.build import Progress, Request, build
@@ -16,7 +17,14 @@ def render(matrix: Path, project_id: str, out: Path, figure_formats: tuple[str, 
     """The figures of one file below ``out``; nothing is seen there before all of it is made."""
     if not matrix.is_file():
         raise MatrixNotFoundError(f"{matrix}: no such file")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"--out {out}: {error.strerror}") from None
+    if not os.access(out, os.W_OK):
+        raise SettingsError(f"--out {out}: no folder that can be written to")
+    if not os.access(matrix, os.R_OK):
+        raise AccessDeniedError(f"{matrix}: not to be read by this user")
     with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as name, scratch.writing(out):
         folder = Path(name)
         progress("fetch")
@@ -33,7 +41,7 @@ def render(matrix: Path, project_id: str, out: Path, figure_formats: tuple[str, 
 def project_id_of(matrix: Path) -> str:
     """A project id from a file's name, for who gives none."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", matrix.name.partition(".")[0]).strip("-_")[:128]
-    return stem if re.match(PROJECT_ID_PATTERN, stem) else "matrix"
+    return stem if re.fullmatch(PROJECT_ID_PATTERN, stem) else "matrix"
 
 
 def _move_into(out: Path, folder: Path) -> None:

@@ -71,9 +71,8 @@ def test_a_permanent_failure_is_a_dead_letter_at_once_with_its_reason(
     [
         ({"DPSS_JOB_TIMEOUT_SECONDS": "0.2"}, "timeout", "DPSS_JOB_TIMEOUT_SECONDS"),
         ({"DPSS_JOB_MEMORY_MIB": "256"}, "out_of_memory", "ceiling of 256 MiB"),
-        ({"DPSS_FIGURE_BUCKET": "no-such-bucket-here"}, "publish_failed", "no-such-bucket-here"),
     ],
-    ids=["too slow", "too large", "nowhere to publish"],
+    ids=["too slow", "too large"],
 )
 def test_a_project_over_a_limit_is_stopped_and_explained(
     strict_stack: Stack, tmp_path: Path, sqs: SQSClient, s3: S3Client, settings: dict[str, str], reason: str, words: str
@@ -152,6 +151,8 @@ def test_a_worker_told_to_stop_releases_its_project_to_the_next(fleet: Fleet, sq
         ({"DPSS_WORKER_SLOTS": "some"}, "DPSS_WORKER_SLOTS"),
         ({"DPSS_SCRATCH_DIR": "/no/such/folder"}, "DPSS_SCRATCH_DIR"),
         ({"DPSS_QUEUE_URL": "http://127.0.0.1:1/nowhere"}, "DPSS_QUEUE_URL"),
+        ({"DPSS_DLQ_URL": "http://127.0.0.1:1/nowhere"}, "DPSS_DLQ_URL"),
+        ({"DPSS_FIGURE_BUCKET": "no-such-bucket-here"}, "DPSS_FIGURE_BUCKET"),
     ],
 )
 def test_a_worker_that_cannot_be_configured_does_nothing_and_names_the_variable(

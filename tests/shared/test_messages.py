@@ -55,6 +55,7 @@ def test_what_a_message_by_hand_leaves_out_has_a_default() -> None:
         ({"matrices": [{"uri": "s3://b/k", "colour": "red"}]}, "matrices.0.colour"),
         ({"requested_by": "somebody"}, "requested_by"),
         ({"requested_at": "yesterday"}, "requested_at"),
+        ({"requested_at": "2026-11-22T03:00:00"}, "requested_at"),
         ({"force": "yes"}, "force"),
         ({"surprise": 1}, "surprise"),
     ],

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
+import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
 from producer import blacklist as blacklists
@@ -83,7 +84,9 @@ def _interrupt(_signal: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-@click.group(context_settings={"max_content_width": 120}, epilog=options.SETTINGS_HELP)
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}, epilog=options.SETTINGS_HELP
+)
 def cli() -> None:
     """Send the projects that are due to the workers, and look after the two queues."""
 
@@ -125,7 +128,7 @@ def enqueue(
     **given: object,
 ) -> int:
     """A message by hand for each PROJECT_ID: the matrices that the source lists, or those given with --matrix."""
-    asked = project_ids or projects
+    asked = tuple(dict.fromkeys((*project_ids, *projects)))
     if not asked:
         raise click.UsageError("name at least one PROJECT_ID")
     if uris and len(asked) > 1:
@@ -136,7 +139,7 @@ def enqueue(
     candidates: Iterable[Candidate] = (candidate for each in asked for candidate in source.projects(each))
     if uris:
         candidates = [Project(asked[0], tuple(source.matrix(uri, asked[0]) for uri in uris))]
-    plan = _plan(settings, s3, "manual", projects or asked, force=force)
+    plan = _plan(settings, s3, "manual", asked, force=force)
     queue = _work_queue(settings, dry_run=dry_run)
     return _verdict(Run(plan, _figures(settings, s3), queue, as_json, missing="failed").carry_out(candidates))
 
@@ -260,6 +263,7 @@ def _plan(
     if settings.blacklist:
         blacklist = blacklists.read(s3, settings.matrix_bucket, settings.blacklist_key)
     request = Request(settings.source, run_id.new(), requested_by, messages.now(), force)
+    structlog.contextvars.bind_contextvars(run_id=request.run_id)
     return Plan(request, frozenset(targets), blacklist)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from producer import report
 from producer.enqueue import WorkQueue
@@ -10,7 +11,13 @@ from producer.plan import Outcome, Plan, decisions
 from producer.progress import watched
 from producer.published import FigureBucket
 from producer.sources.project import Candidate
+from shared import telemetry
 from shared.errors import SummaryStatsError
+
+LOGGED: Final[tuple[Outcome, ...]] = ("enqueued", "unusable", "failed")
+"""What becomes of a project that somebody may ask the log about later."""
+
+log = telemetry.logger("run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,10 @@ class Run:
         try:
             for decision in watched(decided, "projects", live=bool(self.queue) and not self.as_json):
                 tally.add(decision)
+                if decision.outcome in LOGGED:
+                    log.info(
+                        decision.outcome, project_id=decision.project_id, code=decision.code, reason=decision.reason
+                    )
                 report.print_decision(decision, as_json=self.as_json)
         except SummaryStatsError as error:
             tally.error = error

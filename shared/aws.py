@@ -7,6 +7,7 @@ from botocore.exceptions import (
     ClientError,
     NoCredentialsError,
     NoRegionError,
+    ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
 )
@@ -79,6 +80,8 @@ def explain(
     error: Exception, what: str, passing: type[PassingError] = SourceUnavailableError
 ) -> SummaryStatsError | SettingsError:
     """``error``, met while doing ``what``, in the project's words; ``passing`` where another try may help."""
+    if isinstance(error, ParamValidationError):
+        return SettingsError(f"{what}: {one_line(str(error))}")
     if isinstance(error, _UNCONFIGURED):
         return SettingsError(f"{what}: {one_line(str(error))}; set AWS_REGION and credentials as for any AWS tool")
     if code(error) in _NO_QUEUE:

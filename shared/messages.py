@@ -75,7 +75,7 @@ def parse(body: str) -> ProjectMessage:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the body"
         others = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise InvalidMessageError(one_line(f"{place}: {first['msg']}{others}")) from None
+        raise InvalidMessageError(one_line(f"{place}: {first['msg'].removeprefix('Value error, ')}{others}")) from None
 
 
 def now() -> datetime:

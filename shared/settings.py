@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shared.errors import SettingsError, one_line
 from shared.messages import Source
@@ -24,11 +24,18 @@ def _separated(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _png_first(formats: tuple[str, ...]) -> tuple[str, ...]:
+    if formats not in {("png",), ("png", "svg")}:
+        raise ValueError("it is png or png,svg")
+    return formats
+
+
 def _folder(prefix: str) -> str:
     return prefix if not prefix or prefix.endswith("/") else prefix + "/"
 
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+FigureFormats = Annotated[tuple[str, ...], BeforeValidator(_separated), AfterValidator(_png_first)]
 Prefix = Annotated[str, BeforeValidator(lambda v: _folder(v) if isinstance(v, str) else v)]
 
 
@@ -57,7 +64,7 @@ class _Settings(BaseModel):
 def _explain(error: Any) -> str:
     place = str(error["loc"][0]) if error["loc"] else "settings"
     name = place if place.startswith(PREFIX) else variable(place)
-    return f"{name}: {error['msg']}, not {str(error['input'])[:80]!r}"
+    return f"{name}: {error['msg'].removeprefix('Value error, ')}, not {str(error['input'])[:80]!r}"
 
 
 class QueueSettings(_Settings):
@@ -91,5 +98,5 @@ class WorkerSettings(QueueSettings):
     job_timeout_seconds: Seconds = 6 * 3_600
     scratch_dir: str | None = None
     visibility_seconds: Annotated[int, Field(ge=2, le=MAX_VISIBILITY_SECONDS)] = 120
-    shutdown_grace_seconds: Annotated[float, Field(ge=0)] = 90
-    figure_formats: Annotated[tuple[Literal["png", "svg"], ...], BeforeValidator(_separated)] = ("png",)
+    shutdown_grace_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 90
+    figure_formats: FigureFormats = ("png",)

@@ -99,6 +99,7 @@ def _as_published(folder_key: str, path: Path) -> dict[str, str | int]:
 
 def _statistics(summary: Summary) -> dict[str, int | float | None]:
     quality = summary.quality
+    has_counts = quality.n_counts > 0  # a cell without counts has no share of them
     return {
         "cells": summary.n_cells,
         "genes": summary.n_genes,
@@ -106,7 +107,7 @@ def _statistics(summary: Summary) -> dict[str, int | float | None]:
         "total_counts": round(float(quality.n_counts.sum()), 2),
         "median_counts_per_cell": _median(quality.n_counts),
         "median_genes_per_cell": _median(quality.n_genes),
-        "median_percent_mito": None if quality.percent_mito is None else _median(quality.percent_mito),
+        "median_percent_mito": None if quality.percent_mito is None else _median(quality.percent_mito[has_counts]),
         "variable_genes": int(summary.variable_genes.chosen.sum()) if summary.variable_genes else None,
         "components": summary.components.scores.shape[1] if summary.components else None,
         "clusters": len(summary.clusters.sizes) if summary.clusters else None,

@@ -94,7 +94,7 @@ def render(matrix: Path, out: Path, project_id: str | None, *, svg: bool, as_jso
     os.environ.update(limits.THREADS | os.environ)
     from worker import render as rendering  # noqa: PLC0415 - the parent of a fleet's children never needs it
 
-    name = project_id or rendering.project_id_of(matrix)
+    name = rendering.project_id_of(matrix) if project_id is None else project_id
     if not re.fullmatch(PROJECT_ID_PATTERN, name):
         raise click.BadParameter("1 to 128 of A-Z a-z 0-9 _ -, starting with a letter or digit", param_hint="--project")
     try:

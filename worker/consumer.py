@@ -14,7 +14,7 @@ import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -36,28 +36,13 @@ from worker.failures import Bury, verdict
 from worker.lease import Lease
 from worker.publish import LeaseLostError, SupersededError
 from worker.queue import Delivery, WorkQueue
+from worker.stages import Stages
 
 log = telemetry.logger("consumer")
 
 LOGGED_BODY_CHARACTERS: Final = 200
 LONGEST_SILENCE_SECONDS: Final = 30
 """Between tries to reach a queue that does not answer."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a project has come: the stage it is in, and the seconds each took."""
-
-    stage: str = "message"
-    seconds: dict[str, float] = field(default_factory=dict)
-    _since: float = field(default_factory=time.monotonic)
-
-    def enter(self, stage: str) -> None:
-        """``stage`` begins, and so the one before it ends."""
-        clock = time.monotonic()
-        self.seconds[self.stage] = round(self.seconds.get(self.stage, 0.0) + clock - self._since, 3)
-        self.stage, self._since = stage, clock
-        log.info("stage", stage=stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +53,7 @@ class Ending:
     peak_rss_mib: float | None = None
 
 
-Work = Callable[[ProjectMessage, Progress, Lease], Awaitable[Ending]]
+Work = Callable[[ProjectMessage, Stages, Lease], Awaitable[Ending]]
 RecordFailure = Callable[[ProjectMessage, str, SummaryStatsError], Awaitable[None]]
 """Given the message, the stage it failed in, and why."""
 
@@ -163,7 +148,7 @@ class Consumer:
                 await self._hold(delivery, lease)
 
     async def _hold(self, delivery: Delivery, lease: Lease) -> None:
-        progress = Progress()
+        progress = Stages(lambda stage: log.info("stage", stage=stage))
         try:
             message = parse(delivery.body)
         except SummaryStatsError as error:
@@ -177,7 +162,7 @@ class Consumer:
                 telemetry.metrics({"QueueWait": (waited, "Seconds")})
             await self._settle(delivery, lease, message, progress)
 
-    async def _settle(self, delivery: Delivery, lease: Lease, message: ProjectMessage, progress: Progress) -> None:
+    async def _settle(self, delivery: Delivery, lease: Lease, message: ProjectMessage, progress: Stages) -> None:
         try:
             ending = await unless(self._work(message, progress, lease), lease.lost, self._drain.released)
             if not lease.held:
@@ -202,7 +187,7 @@ class Consumer:
             await self._settle_failure(delivery, lease, message, progress, defect)
 
     async def _settle_superseded(
-        self, delivery: Delivery, lease: Lease, message: ProjectMessage, progress: Progress
+        self, delivery: Delivery, lease: Lease, message: ProjectMessage, progress: Stages
     ) -> None:
         """Another worker published other inputs meanwhile: look again at once, while there are attempts left."""
         if delivery.attempt >= self._queue.limit:
@@ -217,7 +202,7 @@ class Consumer:
         delivery: Delivery,
         lease: Lease,
         message: ProjectMessage | None,
-        progress: Progress,
+        progress: Stages,
         error: SummaryStatsError,
     ) -> None:
         if not lease.held:
@@ -233,7 +218,7 @@ class Consumer:
             await self._settled("record", self._record_failure(message, progress.stage, error))
         await self._settled("bury", self._queue.bury(delivery, self._epitaph(delivery, progress, error)))
 
-    def _epitaph(self, delivery: Delivery, progress: Progress, error: SummaryStatsError) -> dict[str, str]:
+    def _epitaph(self, delivery: Delivery, progress: Stages, error: SummaryStatsError) -> dict[str, str]:
         return {
             "dpss.reason": error.reason,
             "dpss.error": error.line,
@@ -252,7 +237,7 @@ class Consumer:
             log.error("not settled", call=what, error=one_line(str(error)))  # noqa: TRY400 - expected, and explained
 
 
-def _report_done(ending: Ending, progress: Progress) -> None:
+def _report_done(ending: Ending, progress: Stages) -> None:
     log.info(ending.what, seconds=progress.seconds, peak_rss_mib=ending.peak_rss_mib)
     telemetry.metrics({"ProjectsDone": (1, "Count")}, Ending=ending.what)
     if ending.peak_rss_mib is not None:

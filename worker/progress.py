@@ -22,6 +22,7 @@ STAGES = (
     "markers",
     "figures",
     "tables",
+    "write",
 )
 """In the order they come; those from quality on come again for each library."""
 

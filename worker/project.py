@@ -12,9 +12,10 @@ from shared.manifest import FailureRecord, Manifest, fingerprint, versions_known
 from shared.messages import ProjectMessage, now
 from shared.settings import LogFormat
 from worker.child import Children, Job
-from worker.consumer import Ending, Progress
+from worker.consumer import Ending
 from worker.lease import Lease
 from worker.publish import Published, Publisher
+from worker.stages import Stages
 
 SCRATCH_PREFIX: Final = "dpss-"
 
@@ -29,7 +30,7 @@ class Projects:
     figure_formats: tuple[str, ...]
     log_format: LogFormat
 
-    async def work(self, message: ProjectMessage, progress: Progress, lease: Lease) -> Ending:
+    async def work(self, message: ProjectMessage, progress: Stages, lease: Lease) -> Ending:
         """Publish the project of ``message``, unless what is published is what the message asks for."""
         progress.enter("look up")
         before = await self.publisher.published(message.project_id)

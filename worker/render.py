@@ -11,6 +11,7 @@ from shared.messages import PROJECT_ID_PATTERN
 from worker.build import Progress, Request, build
 from worker.fetch import Fetched, hash_file
 from worker.matrices import scratch
+from worker.stages import Stages
 
 
 def render(matrix: Path, project_id: str, out: Path, figure_formats: tuple[str, ...], progress: Progress) -> Manifest:
@@ -27,10 +28,13 @@ def render(matrix: Path, project_id: str, out: Path, figure_formats: tuple[str, 
         raise AccessDeniedError(f"{matrix}: not to be read by this user")
     with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as name, scratch.writing(out):
         folder = Path(name)
-        progress("fetch")
+        stages = Stages(progress, stage="start")
+        stages.enter("fetch")
         digest = hash_file(matrix)
         known = Input(uri=matrix.name, version=digest, size_bytes=matrix.stat().st_size, sha256=digest)
-        manifest = build(Request(project_id, "", figure_formats), [Fetched(matrix, known)], folder, progress)
+        made = build(Request(project_id, "", figure_formats), [Fetched(matrix, known)], folder, stages.enter)
+        stages.enter("write")
+        manifest = made.model_copy(update={"timing": dict(stages.seconds)})
         _move_into(out, folder)
         place = out / project_id / "manifest.json"
         place.parent.mkdir(exist_ok=True)

@@ -25,6 +25,9 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         ("DPSS_VISIBILITY_SECONDS", "50000"),
         ("DPSS_JOB_TIMEOUT_SECONDS", "-1"),
         ("DPSS_FIGURE_FORMATS", "png,gif"),
+        ("DPSS_FIGURE_FORMATS", "svg"),
+        ("DPSS_FIGURE_FORMATS", ","),
+        ("DPSS_JOB_TIMEOUT_SECONDS", "inf"),
         ("DPSS_LOG_FORMAT", "xml"),
     ],
 )

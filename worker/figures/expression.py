@@ -34,7 +34,7 @@ def draw(figure: Figure, summary: Summary) -> str:
     )
     axes.invert_yaxis()
     axes.set_xlim(left=0)
-    axes.set_xlabel("share of a cell's counts (%); box: quartiles, whiskers: up to 1.5 times their distance")
+    axes.set_xlabel("share of a cell's counts (%)\nbox: quartiles; whiskers: up to 1.5 times their distance")
     axes.grid(axis="x", color="#EEEEEE", linewidth=0.6)
     axes.set_axisbelow(True)
     style.number_axis(axes.xaxis, log=False)

@@ -31,8 +31,9 @@ def draw_violin(figure: Figure, summary: Summary) -> str:
         ("genes per cell", "genes with a count", quality.n_genes.astype(np.float64)),
         ("counts per cell", "counts", quality.n_counts),
     ]
-    if quality.percent_mito is not None:
-        panels.append(("mitochondrial share", PERCENT, quality.percent_mito.astype(np.float64)))
+    if quality.percent_mito is not None and quality.n_counts.any():
+        of_counted = quality.percent_mito[quality.n_counts > 0].astype(np.float64)
+        panels.append(("mitochondrial share", PERCENT, of_counted))
     told = []
     for axes, (title, unit, values) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         share = unit == PERCENT

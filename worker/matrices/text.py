@@ -150,7 +150,7 @@ def _is_number(field: str) -> bool:
 def _orientation(layout: Layout, rows: Sequence[Sequence[str]]) -> tuple[bool, str]:
     """Whether genes are in rows, and why."""
     corner = {name.casefold() for name in layout.corner} - _VAGUE
-    if layout.n_labels > 1 or any(map(is_feature_column, corner)):
+    if any(map(is_feature_column, corner)):
         return True, "so its first columns are named"
     if corner & set(CELL_COLUMNS):
         return False, "so its first column is named"
@@ -159,6 +159,8 @@ def _orientation(layout: Layout, rows: Sequence[Sequence[str]]) -> tuple[bool, s
     genes_in_columns = _are_genes(columns) or _are_barcodes(labels)
     if genes_in_rows != genes_in_columns:
         return genes_in_rows, "its labels look so"
+    if layout.n_labels > 1:
+        return True, "several columns come before its values"
     return True, "its labels tell nothing, and most text matrices are so"
 
 

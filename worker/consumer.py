@@ -164,7 +164,10 @@ class Consumer:
 
     async def _settle(self, delivery: Delivery, lease: Lease, message: ProjectMessage, progress: Stages) -> None:
         try:
-            ending = await unless(self._work(message, progress, lease), lease.lost, self._drain.released)
+            try:
+                ending = await unless(self._work(message, progress, lease), lease.lost, self._drain.released)
+            finally:
+                await lease.stop_renewing()
             if not lease.held:
                 log.warning("left alone: the lease was lost")
             elif ending is None:

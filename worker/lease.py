@@ -63,6 +63,10 @@ class Lease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.stop_renewing()
+
+    async def stop_renewing(self) -> None:
+        """Let the lease run out: no renewal may arrive after the message is settled and hide it once more."""
         self._renewing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._renewing

@@ -77,6 +77,22 @@ def test_a_lease_survives_two_renewals_that_fail() -> None:
     assert asyncio.run(hold())
 
 
+def test_a_lease_that_is_not_renewed_any_more_runs_out() -> None:
+    async def hold() -> tuple[Queue, bool, bool]:
+        queue = Queue()
+        async with queue.lease() as lease:
+            await queue.pass_until(30, lease)
+            await lease.stop_renewing()
+            held_before = lease.held
+            queue.now += TERM
+            return queue, held_before, lease.held
+
+    queue, held_before, held_after = asyncio.run(hold())
+    assert held_before
+    assert not held_after
+    assert len(queue.hidden) <= 1
+
+
 def test_a_worker_that_was_frozen_past_its_lease_does_not_touch_the_message() -> None:
     async def hold() -> tuple[Queue, Lease]:
         queue = Queue()

@@ -68,14 +68,19 @@ def entity(project_id: str, species: str | None) -> str:
     return f"{project_id}.{species}" if species else project_id
 
 
+def library_folder(entity_name: str, library: str) -> str:
+    """What the keys of a library's figures and tables have in common, below the figure prefix."""
+    return f"{entity_name}/{library}"
+
+
 def figure(entity_name: str, library: str, name: FigureName, extension: str = "png") -> str:
     """A figure's key below the figure prefix."""
-    return f"{entity_name}/{library}/{name}.{extension}"
+    return f"{library_folder(entity_name, library)}/{name}.{extension}"
 
 
 def table(entity_name: str, library: str, name: TableName) -> str:
     """A table's key below the figure prefix."""
-    return f"{entity_name}/{library}/{name}"
+    return f"{library_folder(entity_name, library)}/{name}"
 
 
 def manifest(project_id: str) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from shared import __version__
+from shared import __version__, keys
 from shared.manifest import Entity, Figure, Library, Manifest, Skipped, Table, fingerprint
 from shared.messages import now
 from worker.fetch import Fetched, hash_file
@@ -66,35 +66,34 @@ def _library(request: Request, group: Group, cells: LibraryCells, folder: Path, 
     subject = Subject(request.project_id, group.species, cells.library)
     mito = mitochondrial(cells.genes, group.species)
     summary = summarize(cells.store, cells.genes, mito, cells.cell_ids, subject, progress)
-    place = f"{group.entity}/{cells.library}"
-    (folder / place).mkdir(parents=True)
+    place = folder / keys.library_folder(group.entity, cells.library)
+    place.mkdir(parents=True)
     progress("figures")
-    drawn = draw(summary, folder / place, request.figure_formats)
+    drawn = draw(summary, place, request.figure_formats)
     progress("tables")
-    written = write_tables(summary, folder / place)
+    written = write_tables(summary, place)
     return Library(
         library=cells.library,
         statistics=_statistics(summary),
         figures=tuple(
             Figure.model_validate(
-                _as_published(request.key_prefix + place, figure.path)
+                _as_published(request, folder, figure.path)
                 | {"name": figure.name, "width": figure.width, "height": figure.height, "alt": figure.alt}
             )
             for figure in drawn.figures
         ),
         tables=tuple(
-            Table.model_validate(
-                _as_published(request.key_prefix + place, table.path) | {"name": table.name, "rows": table.rows}
-            )
+            Table.model_validate(_as_published(request, folder, table.path) | {"name": table.name, "rows": table.rows})
             for table in written.tables
         ),
         skipped=tuple(Skipped(name=name, reason=reason) for name, reason in (*drawn.skipped, *written.skipped)),
     )
 
 
-def _as_published(folder_key: str, path: Path) -> dict[str, str | int]:
-    """What the manifest says of any file."""
-    return {"key": f"{folder_key}/{path.name}", "sha256": hash_file(path), "bytes": path.stat().st_size}
+def _as_published(request: Request, folder: Path, path: Path) -> dict[str, str | int]:
+    """What the manifest says of any file; it lies below ``folder`` as its key does below the prefix."""
+    key = request.key_prefix + path.relative_to(folder).as_posix()
+    return {"key": key, "sha256": hash_file(path), "bytes": path.stat().st_size}
 
 
 def _statistics(summary: Summary) -> dict[str, int | float | None]:

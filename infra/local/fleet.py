@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +11,7 @@ import boto3
 
 from infra.local import samples, stack, state
 from infra.local.emulator import client_environ, emulator
+from producer.status import depth
 from shared.settings import PREFIX, ProducerSettings
 
 if TYPE_CHECKING:
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS: Final = 2
 """What a worker that is told to stop gets here; nobody waits 90 s after Ctrl-C."""
-_DEPTHS: Final = (
-    "ApproximateNumberOfMessages",
-    "ApproximateNumberOfMessagesNotVisible",
-    "ApproximateNumberOfMessagesDelayed",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +35,7 @@ class Fleet:
 
     def messages(self) -> int:
         """Messages in the work queue, those in hand or pausing among them."""
-        answer = self.sqs.get_queue_attributes(QueueUrl=self.stack.queue_url, AttributeNames=_DEPTHS)
-        return sum(int(depth) for depth in answer["Attributes"].values())
+        return sum(astuple(depth(self.sqs, self.stack.queue_url)))
 
     @property
     def figures(self) -> Path:

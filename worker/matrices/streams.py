@@ -59,7 +59,25 @@ def file_source(path: Path, name: str | None = None) -> Source:
     return Source(name or path.name, lambda: path.open("rb"))
 
 
-class Guarded(io.RawIOBase):
+class _Stream(io.RawIOBase):
+    """A raw stream of what ``_take`` gives."""
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._take(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def _take(self, size: int) -> bytes:
+        raise NotImplementedError
+
+
+class Guarded(_Stream):
     """Reads ``inner``; damage becomes CorruptMatrixError with the place, and so does what inflates beyond reason.
 
     ``packed`` gives the packed bytes behind what was read so far; None where nothing is packed.
@@ -81,22 +99,16 @@ class Guarded(io.RawIOBase):
         self._offset = 0
 
     @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def readinto(self, buffer: Buffer, /) -> int:
-        view = memoryview(buffer).cast("B")
+    def _take(self, size: int) -> bytes:
         try:
-            data = self._inner.read(len(view))
+            data = self._inner.read(size)
         except DAMAGE as error:
             raise CorruptMatrixError(
                 f"{self._name}: damaged or truncated after {self._offset:,} bytes of content ({error}); send it again"
             ) from error
-        view[: len(data)] = data
         self._offset += len(data)
         self._refuse_bombs()
-        return len(data)
+        return data
 
     def _refuse_bombs(self) -> None:
         if self._offset > self._limit:
@@ -118,7 +130,7 @@ class Guarded(io.RawIOBase):
         super().close()
 
 
-class _Counting(io.RawIOBase):
+class _Counting(_Stream):
     """Counts what is read from ``inner``."""
 
     def __init__(self, inner: BinaryIO) -> None:
@@ -126,16 +138,10 @@ class _Counting(io.RawIOBase):
         self.count = 0
 
     @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def readinto(self, buffer: Buffer, /) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self._inner.read(len(view))
-        view[: len(data)] = data
+    def _take(self, size: int) -> bytes:
+        data = self._inner.read(size)
         self.count += len(data)
-        return len(data)
+        return data
 
     @override
     def close(self) -> None:

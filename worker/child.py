@@ -49,6 +49,8 @@ class Job:
     figure_formats: tuple[str, ...]
     log_format: LogFormat
     log_context: dict[str, Any]
+    portal_url: str = ""
+    allowed_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Protection:
             wish["ExpiresInMinutes"] = PROTECTED_MINUTES
         try:
             async with aiohttp.request("PUT", url, json=wish, timeout=self._timeout) as answer:
-                problem = _problem(answer.status, await answer.text(errors="replace"), enabled=enabled)
+                problem = _problem(answer.status, await answer.text(errors="replace"))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             problem = f"{type(error).__name__}: {error}"
         if problem:
@@ -86,14 +86,14 @@ class Protection:
         return problem is None
 
 
-def _problem(status: int, body: str, *, enabled: bool) -> str | None:
+def _problem(status: int, body: str) -> str | None:
     """Why the agent did not do as asked; a failure of ECS's comes with status 200."""
     try:
         answer = json.loads(body)
     except ValueError:
         answer = None
     match answer:
-        case {"protection": {"ProtectionEnabled": stated}} if stated is enabled:
+        case {"protection": _}:
             return None
         case {"failure": {"Reason": reason, **rest}}:
             return f"{reason} {rest.get('Detail') or ''}"

@@ -104,7 +104,7 @@ def test_a_loop_that_stands_still_is_noticed_and_one_that_goes_on_is_well_again(
     assert thawed.returncode == 0
 
 
-def test_a_turn_that_takes_almost_the_limit_is_well(tmp_path: Path) -> None:
+def test_a_turn_that_takes_long_but_less_than_the_limit_is_well(tmp_path: Path) -> None:
     (tmp_path / "dpss-worker-a").mkdir()
     Heartbeat(tmp_path / "dpss-worker-a").beat()
     silence(tmp_path / "dpss-worker-a", SILENT_SECONDS - PATIENCE_SECONDS)

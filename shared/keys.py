@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from shared.errors import one_line
 from shared.messages import PROJECT_ID_PATTERN, SPECIES_PATTERN
 
 FigureName = Literal[
@@ -35,6 +36,11 @@ MATRIX_EXTENSIONS: Final = frozenset(
     for packing in packings
 )
 """Endings a canned matrix may have; what the file is, its content decides."""
+MAX_SHOWN_CHARACTERS: Final = 200
+"""Of an address in an error or a log line: messages are written by others."""
+_BUCKET_NAME: Final = re.compile(r"(?!\d+(\.\d+){3}$)(?=.{3,63}$)[a-z0-9](-*[a-z0-9])*(\.[a-z0-9](-*[a-z0-9])*)*")
+_NO_BUCKETS: Final = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+"""Endings of access points and other stores than buckets (S3 user guide, "General purpose bucket naming rules")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +99,17 @@ def failure(project_id: str) -> str:
     return f"{project_id}/failure.json"
 
 
+def shown(uri: str) -> str:
+    """An address as it stands in an error or a log line: printable, and of bounded length."""
+    return one_line(uri, MAX_SHOWN_CHARACTERS)
+
+
 def split_s3_uri(uri: str) -> tuple[str, str]:
-    """``s3://bucket/key`` as (bucket, key); ValueError where a part is missing."""
+    """``s3://bucket/key`` as (bucket, key); ValueError where a part is missing or no name of a bucket."""
     scheme, _, rest = uri.partition("://")
     bucket, _, key = rest.partition("/")
     if scheme != "s3" or not bucket or not key:
-        raise ValueError(f"{uri} is not s3://BUCKET/KEY")
+        raise ValueError(f"{shown(uri)} is not s3://BUCKET/KEY")
+    if not _BUCKET_NAME.fullmatch(bucket) or bucket.endswith(_NO_BUCKETS):
+        raise ValueError(f"{shown(uri)} is not s3://BUCKET/KEY: no bucket has such a name")
     return bucket, key

@@ -1,7 +1,9 @@
 """How a process is configured: command line over environment over defaults, read once by each composition root."""
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -13,6 +15,22 @@ LogFormat = Literal["json", "console"]
 PREFIX = "DPSS_"
 MAX_VISIBILITY_SECONDS = 43_200
 """12 h, the longest a message stays hidden (SQS API reference, ChangeMessageVisibility)."""
+
+PORTALS_HOSTS: Final = (
+    "service.azul.data.humancellatlas.org",
+    "service.dev.singlecell.gi.ucsc.edu",
+    "service.integration.singlecell.gi.ucsc.edu",
+    "service.staging.singlecell.gi.ucsc.edu",
+    "storage.googleapis.com",
+    "humancellatlas.s3.amazonaws.com",
+    "humancellatlas.s3.us-east-1.amazonaws.com",
+    ".cellxgene.cziscience.com",
+    ".cellxgene.dev.single-cell.czi.technology",
+    ".cellxgene.staging.single-cell.czi.technology",
+)
+"""The Azul service's deployments, the store its signed addresses are in (Google's, with the bucket in the path), its
+mirror; CELLxGENE's API and files. Of S3 one bucket's hosts and no more: ``.amazonaws.com`` is anybody's."""
+_HOST_PATTERN: Final = re.compile(r"\.?([a-z0-9-]+\.)+[a-z][a-z0-9-]*")
 
 
 def variable(field: str) -> str:
@@ -30,12 +48,30 @@ def _png_first(formats: tuple[str, ...]) -> tuple[str, ...]:
     return formats
 
 
+def _host_names(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    lower = tuple(pattern.lower() for pattern in patterns)
+    if not all(_HOST_PATTERN.fullmatch(pattern) for pattern in lower):
+        raise ValueError("it is names of hosts between commas, like data.example.org or .example.org with subdomains")
+    return lower
+
+
+def _base_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.port == 0:
+        raise ValueError("it is an address like https://portal.example.org")
+    if parts.query or parts.fragment or not url.isascii():
+        raise ValueError("it is a base address, to which paths are added")
+    return url.rstrip("/")
+
+
 def _folder(prefix: str) -> str:
     return prefix if not prefix or prefix.endswith("/") else prefix + "/"
 
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FigureFormats = Annotated[tuple[str, ...], BeforeValidator(_separated), AfterValidator(_png_first)]
+HostNames = Annotated[tuple[str, ...], BeforeValidator(_separated), AfterValidator(_host_names)]
+BaseAddress = Annotated[str, AfterValidator(lambda url: _base_address(url) if url else url)]
 Prefix = Annotated[str, BeforeValidator(lambda v: _folder(v) if isinstance(v, str) else v)]
 
 
@@ -86,6 +122,7 @@ class ProducerSettings(QueueSettings):
     figure_bucket: str = ""
     figure_prefix: Prefix = "project-assets/project-stats/"
     blacklist_key: str = "blacklist"
+    portal_url: BaseAddress = ""
 
 
 class WorkerSettings(QueueSettings):
@@ -100,3 +137,5 @@ class WorkerSettings(QueueSettings):
     visibility_seconds: Annotated[int, Field(ge=2, le=MAX_VISIBILITY_SECONDS)] = 120
     shutdown_grace_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 90
     figure_formats: FigureFormats = ("png",)
+    portal_url: BaseAddress = ""
+    allowed_hosts: HostNames = PORTALS_HOSTS

@@ -13,6 +13,7 @@ from botocore.config import Config
 from shared import aws, telemetry
 from shared.errors import InternalError, JobOutOfMemoryError, SettingsError, SummaryStatsError
 from shared.messages import MatrixReference
+from worker.addresses import AllowedPlaces
 from worker.build import Request, build
 from worker.child import Job
 from worker.fetch import Fetched, fetch
@@ -55,9 +56,10 @@ def _work(job: Job, progress: Callable[[str], None]) -> None:
 
 def _fetch_all(job: Job, scratch: Path) -> list[Fetched]:
     s3 = boto3.client("s3", config=Config(**aws.CLIENT_OPTIONS))
+    allowed = AllowedPlaces(job.portal_url, job.allowed_hosts)
     fetched = []
     for number, matrix in enumerate(job.matrices):
         folder = scratch / f"input-{number}"
         folder.mkdir()
-        fetched.append(fetch(MatrixReference.model_validate(matrix), folder, s3))
+        fetched.append(fetch(MatrixReference.model_validate(matrix), folder, s3, allowed))
     return fetched

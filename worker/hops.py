@@ -1,0 +1,200 @@
+"""One GET by the portals' protocol: every hop is checked before it is asked, and a wait asked for is waited.
+
+No proxy of the environment is used, since it would connect to addresses that nobody looked at. No cookie, credential or
+body is ever sent, and no content encoding is undone: what was stored is what is handed on.
+"""
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Final
+from urllib.parse import urljoin
+
+from shared import __version__, pipeline
+from shared.errors import AccessDeniedError, MatrixNotFoundError, SourceUnavailableError, one_line
+from shared.keys import shown
+from worker.addresses import AllowedPlaces, Place, is_public
+from worker.landing import CHUNK_BYTES
+
+CONNECT_SECONDS: Final = 5
+READ_SECONDS: Final = 20
+"""How long a server may be silent."""
+MAX_HOPS: Final = 10
+"""Redirects from the message's address to the file; Azul needs two."""
+SHORTEST_WAIT_SECONDS: Final = 1.0
+LONGEST_WAIT_SECONDS: Final = 120.0
+"""A server that names a longer wait is asked again after this one; Azul names 10 or 30 s."""
+MOST_WAITED_SECONDS: Final = 3_600.0
+"""For a file that its portal has to prepare, all waits together."""
+
+_HEADERS: Final = {
+    "User-Agent": f"{pipeline.NAME}/{__version__} (+https://github.com/HumanCellAtlas/{pipeline.NAME})",
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+}
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_FORBIDDEN: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_BUSY: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_GIVEN: Final = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
+
+
+type Sleep = Callable[[float], None]
+
+
+class TryAgainError(Exception):
+    """The same request may go well after a pause, of ``after`` seconds where the server says so."""
+
+    def __init__(self, text: str, after: float | None = None) -> None:
+        super().__init__(text)
+        self.after = after
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What stands at the end of the hops (200, 206 or 416)."""
+
+    response: HTTPResponse
+    place: Place
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.response.status
+
+    @property
+    def size(self) -> int | None:
+        """Length of the body in bytes, before any of it is read; None where it is not said."""
+        return self.response.length
+
+    def header(self, name: str) -> str | None:
+        """A header's value."""
+        return self.response.getheader(name)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it was stored, as far as it comes; TryAgainError where the connection breaks."""
+        while chunk := self._read():
+            yield chunk
+
+    def _read(self) -> bytes:
+        with _explaining(self.place):
+            return self.response.read(CHUNK_BYTES)
+
+
+@contextmanager
+def get(uri: str, headers: Mapping[str, str], allowed: AllowedPlaces, sleep: Sleep = time.sleep) -> Iterator[Answer]:
+    """The file at ``uri``, wherever its redirects lead; TryAgainError where a later try may go better."""
+    url, location, hops, waited = uri, "", 0, 0.0
+    while hops <= MAX_HOPS and waited <= MOST_WAITED_SECONDS:
+        try:
+            url = urljoin(url, location)
+            place = allowed.place(url)
+            addresses = _resolve(place)
+        except ValueError as error:
+            raise AccessDeniedError(f"{shown(uri)}: {error}") from None
+        with _asked(place, addresses, headers) as response:
+            if response.status not in _REDIRECTS:
+                _check_status(uri, place, response)
+                yield Answer(response, place)
+                return
+            location = response.getheader("Location", "")
+            wait = retry_after(response) if response.status == HTTPStatus.MOVED_PERMANENTLY else None
+        if not location:
+            raise SourceUnavailableError(f"{shown(uri)}: {place.host} sends elsewhere without saying where")
+        if wait is None:
+            hops += 1
+        else:
+            waited += wait
+            sleep(wait)
+    raise SourceUnavailableError(
+        f"{shown(uri)}: no file after {hops} redirects and {waited:,.0f} s of waiting for its portal"
+    )
+
+
+def retry_after(response: HTTPResponse) -> float | None:
+    """The pause that the server asks for, in seconds, within our bounds; None where it asks for none."""
+    value = response.getheader("Retry-After", "").strip()
+    try:
+        seconds = float(value) if value.isdecimal() else parsedate_to_datetime(value).timestamp() - time.time()
+    except ValueError:
+        return None
+    return min(max(seconds, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
+
+
+def _check_status(uri: str, place: Place, response: HTTPResponse) -> None:
+    text = f"{shown(uri)}: {place.host} answered {response.status}"
+    if response.status in _GONE:
+        raise MatrixNotFoundError(text)
+    if response.status in _FORBIDDEN:
+        raise AccessDeniedError(text)
+    if response.status in _BUSY or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise TryAgainError(f"{place.host} answered {response.status}", retry_after(response))
+    if response.status not in _GIVEN:
+        raise SourceUnavailableError(text)
+
+
+@contextmanager
+def _asked(place: Place, addresses: list[str], headers: Mapping[str, str]) -> Iterator[HTTPResponse]:
+    with _explaining(place):
+        connection = _open(place, addresses)
+    with closing(connection):
+        with _explaining(place):
+            connection.request("GET", place.target, headers={**_HEADERS, **headers})
+            response = connection.getresponse()
+        with response:
+            yield response
+
+
+def _resolve(place: Place) -> list[str]:
+    """The addresses of the host, each of them public; ValueError where one is not."""
+    with _explaining(place):
+        found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+    for address in addresses:
+        if not (place.portal or is_public(address)):
+            raise ValueError(f"{place.host} is at {address}, which is no public address; check DPSS_ALLOWED_HOSTS")
+    return addresses
+
+
+def _open(place: Place, addresses: list[str]) -> HTTPConnection:
+    """A connection to one of ``addresses``: the name is not looked up a second time, when it might lead elsewhere."""
+    plain = _connect(addresses, place.port)
+    if place.scheme == "http":
+        connection = HTTPConnection(place.host, place.port)
+        connection.sock = plain
+    else:
+        context = ssl.create_default_context()
+        connection = HTTPSConnection(place.host, place.port, context=context)
+        connection.sock = context.wrap_socket(plain, server_hostname=place.host)
+    connection.auto_open = 0
+    return connection
+
+
+def _connect(addresses: list[str], port: int) -> socket.socket:
+    refusal = OSError("no address")
+    for address in addresses:
+        try:
+            connected = socket.create_connection((address, port), CONNECT_SECONDS)
+        except OSError as error:
+            refusal = error
+        else:
+            connected.settimeout(READ_SECONDS)
+            return connected
+    raise refusal
+
+
+@contextmanager
+def _explaining(place: Place) -> Iterator[None]:
+    """A network's failure in our words: another try may help, but not with a certificate that is not trusted."""
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        raise SourceUnavailableError(f"{place.host} shows a bad certificate: {error.verify_message}") from error
+    except (OSError, HTTPException) as error:
+        raise TryAgainError(f"{place.host}: {one_line(str(error) or type(error).__name__)}") from error

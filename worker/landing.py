@@ -1,0 +1,39 @@
+"""Where a matrix lands: a file in the scratch folder that it is known to fit into."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from shared.errors import ScratchFullError
+from shared.keys import shown
+
+CHUNK_BYTES: Final = 1_048_576
+SCRATCH_FACTOR: Final = 3
+"""Room wanted before a matrix is fetched, in times its size: the file, its store, and the regrouping."""
+NAME_CHARACTERS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A whole file; ``etag`` as the store gives it, without quotes."""
+
+    path: Path
+    etag: str | None
+    sha256: str
+
+
+def check_room(uri: str, size: int, folder: Path) -> None:
+    """ScratchFullError where ``size`` bytes and what is made of them do not fit into ``folder``."""
+    free = shutil.disk_usage(folder).free
+    if size * SCRATCH_FACTOR > free:
+        raise ScratchFullError(
+            f"{shown(uri)} of {size / 1e6:,.0f} MB wants {SCRATCH_FACTOR} times that in {folder.parent}, "
+            f"which has {free / 1e6:,.0f} MB left; give DPSS_SCRATCH_DIR more room"
+        )
+
+
+def file_name(key: str) -> str:
+    """What messages call the file: the end of the key's name, which may be longer than a file system takes."""
+    name = PurePosixPath(key).name[-NAME_CHARACTERS:]
+    return name if name.strip(".") else "matrix"

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protec
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Final
 
 import aiohttp
@@ -53,7 +54,9 @@ class Protection:
             try:
                 protected = await self._ask(self._state_url, enabled=True)
             finally:  # cancelled: the agent may have heard, so that off() has something to take back
-                self._renewing = asyncio.create_task(self._renew(self._state_url, protected=protected))
+                renewing = self._renew(self._state_url, protected=protected)
+                # In a context of its own: what is bound to log lines here is the first of many projects.
+                self._renewing = asyncio.create_task(renewing, context=Context())
 
     async def off(self) -> None:
         """Let the task be scaled in; at once if it is off. If the agent fails, protection ends with its term."""

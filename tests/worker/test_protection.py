@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from tests.fakes.ecs_agent import Asked, EcsAgent, Trouble
@@ -97,6 +98,24 @@ def test_a_long_project_stays_protected(agent: EcsAgent) -> None:
     assert RENEWAL_SECONDS * 2 < PROTECTED_MINUTES * 60
     assert [asked.body for asked in agent.requests[:21]] == [PROTECT] * 21
     assert agent.wishes()[21:] == [False]
+
+
+def test_a_renewal_is_not_logged_as_the_first_projects(agent: EcsAgent) -> None:
+    async def work() -> dict[str, object]:
+        bound: asyncio.Future[dict[str, object]] = asyncio.get_running_loop().create_future()
+
+        async def sleep(_seconds: float) -> None:
+            bound.set_result(structlog.contextvars.get_contextvars())
+            await asyncio.Event().wait()
+
+        protection = Protection(agent.agent_uri, sleep=sleep)
+        with structlog.contextvars.bound_contextvars(project_id="first"):
+            await protection.on()
+        found = await bound
+        await protection.off()
+        return found
+
+    assert asyncio.run(work()) == {}
 
 
 def test_nothing_is_renewed_after_off(agent: EcsAgent) -> None:

@@ -16,7 +16,7 @@ from mypy_boto3_sqs import SQSClient
 
 from infra.local.stack import Stack
 from producer.cli import main
-from tests.producer.faults import FaultyServer
+from tests.faults.proxy import FaultyServer
 
 PREFIX = "project-assets/project-matrices/"
 FIGURES = "project-assets/project-stats/"

@@ -10,8 +10,10 @@ from mypy_boto3_s3 import S3Client
 from infra.local.stack import Stack
 from producer import blacklist
 from shared.errors import SettingsError, UnsupportedFormatError
+from tests.faults.proxy import FaultyServer, Reaction
+from tests.faults.reactions import error
+from tests.faults.rules import s3_call, when
 from tests.producer.conftest import Command
-from tests.producer.faults import FaultyServer, Rule, s3_error
 
 Put = Callable[..., str]
 Work = Callable[[], list[dict[str, object]]]
@@ -76,17 +78,17 @@ def test_a_missing_blacklist_is_a_warning_and_leaves_nothing_out(dpss: Command, 
 
 
 @pytest.mark.parametrize(
-    ("rule", "code"),
+    ("answer", "code"),
     [
-        (s3_error(403, "AccessDenied", "/blacklist"), "access_denied"),
-        (s3_error(400, "RequestTimeTooSkewed", "/blacklist"), "source_unavailable"),
+        (error(403, "AccessDenied"), "access_denied"),
+        (error(400, "RequestTimeTooSkewed"), "source_unavailable"),
     ],
 )
 def test_a_blacklist_that_cannot_be_read_stops_the_run_before_anything_is_sent(
-    rule: Rule, code: str, dpss: Command, put: Put, work: Work, faulty: FaultyServer
+    answer: Reaction, code: str, dpss: Command, put: Put, work: Work, faulty: FaultyServer
 ) -> None:
     put("p1.h5ad")
-    faulty.rules.append(rule)
+    faulty.rules.append(when(s3_call("/blacklist"), answer))
     done = dpss("run", "--blacklist", AWS_ENDPOINT_URL=faulty.address)
     assert done.code == 1
     assert done.last_words.startswith(f"{code}: reading the blacklist s3://")

@@ -14,8 +14,10 @@ from producer.sources.canned import CannedSource, ListedObject, _grouped
 from producer.sources.project import Project, Unusable
 from shared.errors import AccessDeniedError, EmptyMatrixError, MatrixNotFoundError, SettingsError
 from shared.messages import MAX_MATRICES
+from tests.faults.proxy import FaultyServer
+from tests.faults.reactions import error
+from tests.faults.rules import s3_call, when
 from tests.producer.conftest import PREFIX, Command
-from tests.producer.faults import FaultyServer, s3_error
 
 Put = Callable[..., str]
 
@@ -99,7 +101,7 @@ def test_a_bucket_that_is_not_there_is_a_wrong_setting(s3: S3Client) -> None:
 
 
 def test_a_forbidden_listing_says_where(faulty: FaultyServer, stack: Stack, dpss: Command) -> None:
-    faulty.rules.append(s3_error(403, "AccessDenied", f"/{stack.matrix_bucket}?"))
+    faulty.rules.append(when(s3_call(f"/{stack.matrix_bucket}?"), error(403, "AccessDenied")))
     done = dpss("run", AWS_ENDPOINT_URL=faulty.address)
     assert done.code == 1
     assert done.last_words.startswith(f"{AccessDeniedError.reason}: listing s3://{stack.matrix_bucket}/{PREFIX}")

@@ -16,8 +16,10 @@ from infra.local.stack import Stack
 from shared import manifest
 from shared.manifest import FailureRecord, Manifest
 from shared.messages import MatrixReference
+from tests.faults.proxy import FaultyServer
+from tests.faults.reactions import error, fail_entries, say
+from tests.faults.rules import s3_call, sqs_call, when
 from tests.producer.conftest import FIGURES, PREFIX, Command
-from tests.producer.faults import Answer, FaultyServer, s3_error, says, sqs_error
 from tests.producer.letters import bury, message_body, visible
 
 Put = Callable[..., str]
@@ -131,7 +133,7 @@ def test_a_project_that_fails_fails_alone(
 ) -> None:
     for number in range(3):
         put(f"p{number}.h5ad")
-    faulty.rules.append(s3_error(403, "AccessDenied", f"/{stack.figure_bucket}/{FIGURES}p1/"))
+    faulty.rules.append(when(s3_call(f"/{stack.figure_bucket}/{FIGURES}p1/"), error(403, "AccessDenied")))
     done = dpss("run", "--json", AWS_ENDPOINT_URL=faulty.address)
     assert done.code == 1
     assert done.last_words.startswith(
@@ -161,8 +163,11 @@ def test_a_listing_that_breaks_on_its_second_page_still_sends_what_is_complete(
         f'<Contents><Key>{PREFIX}{name}.h5ad</Key><ETag>"v"</ETag><Size>6</Size></Contents>' for name in ("p0", "p1")
     )
     more = "<IsTruncated>true</IsTruncated><NextContinuationToken>more</NextContinuationToken>"
-    page = Answer(200, f"<ListBucketResult>{more}{objects}</ListBucketResult>".encode())
-    faulty.rules += [s3_error(403, "AccessDenied", "continuation-token=more"), says(f"/{stack.matrix_bucket}?", page)]
+    page = say(200, f"<ListBucketResult>{more}{objects}</ListBucketResult>".encode())
+    faulty.rules += [
+        when(s3_call("continuation-token=more"), error(403, "AccessDenied")),
+        when(s3_call(f"/{stack.matrix_bucket}?"), page),
+    ]
     # when it runs
     done = dpss("run", "--json", "--project", "p0", "--project", "p9", AWS_ENDPOINT_URL=faulty.address)
     # then p0 is sent; p1, of which the second page may have more, is not, and p9 is not said to be missing
@@ -174,7 +179,7 @@ def test_a_listing_that_breaks_on_its_second_page_still_sends_what_is_complete(
 
 def test_a_queue_that_refuses_ends_the_run_with_its_reason(dpss: Command, put: Put, faulty: FaultyServer) -> None:
     put("p1.h5ad")
-    faulty.rules.append(sqs_error(403, "AccessDenied", "SendMessageBatch"))
+    faulty.rules.append(when(sqs_call("SendMessageBatch"), error(403, "AccessDenied")))
     done = dpss("run", "--json", AWS_ENDPOINT_URL=faulty.address)
     assert done.code == 1
     assert done.last_words.startswith("access_denied: sending to the work queue")
@@ -186,7 +191,11 @@ def test_entries_that_the_queue_refuses_are_told_and_the_others_sent(
 ) -> None:
     for number in range(3):
         put(f"p{number}.h5ad")
-    faulty.fail_entries("SendMessageBatch", lambda entry: '"p1"' in entry["MessageBody"], sender_fault=True)
+    faulty.rules.append(
+        when(
+            sqs_call("SendMessageBatch"), fail_entries(lambda entry: '"p1"' in entry["MessageBody"], sender_fault=True)
+        )
+    )
     done = dpss("run", AWS_ENDPOINT_URL=faulty.address)
     assert done.code == 1
     assert done.last_words.startswith("publish_failed: p1: the work queue did not take the message: ToldToFail")

@@ -14,8 +14,10 @@ from infra.local import stack as stacks
 from infra.local.stack import Stack
 from producer.dead_letters import NO_REASON, DeadLetter, DeadLetterQueue
 from shared.errors import SettingsError
+from tests.faults.proxy import FaultyServer
+from tests.faults.reactions import error, fail_entries
+from tests.faults.rules import sqs_call, when
 from tests.producer.conftest import Command
-from tests.producer.faults import FaultyServer, sqs_error
 from tests.producer.letters import bury, message_body, visible
 
 HOSTILE = "\x1b[2J[red]boo[/red]\u202e\x07"
@@ -61,7 +63,9 @@ def test_a_release_that_fails_at_first_is_tried_again(
 ) -> None:
     bury(sqs, stack, message_body("p1"), "timeout")
     failures = iter([True, True, False])
-    faulty.fail_entries("ChangeMessageVisibilityBatch", lambda _entry: next(failures), sender_fault=False)
+    faulty.rules.append(
+        when(sqs_call("ChangeMessageVisibilityBatch"), fail_entries(lambda _entry: next(failures), sender_fault=False))
+    )
     with DeadLetterQueue(flaky_sqs, stack.dlq_url, lambda _pause: None) as box:
         next(box.letters())
     assert visible(sqs, stack.dlq_url) == 1
@@ -71,7 +75,7 @@ def test_a_release_that_stays_refused_is_warned_of_and_hides_no_result(
     faulty: FaultyServer, dpss: Command, sqs: SQSClient, stack: Stack
 ) -> None:
     bury(sqs, stack, message_body("p1"), "timeout")
-    faulty.rules.append(sqs_error(403, "AccessDenied", "ChangeMessageVisibilityBatch"))
+    faulty.rules.append(when(sqs_call("ChangeMessageVisibilityBatch"), error(403, "AccessDenied")))
     done = dpss("dlq", "list", "--json", AWS_ENDPOINT_URL=faulty.address)
     assert (done.code, done.summary["letters"]) == (0, 1)
     assert '"letters stay hidden for a while"' in done.err

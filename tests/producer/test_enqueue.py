@@ -17,7 +17,9 @@ from producer.enqueue import WorkQueue
 from producer.plan import Decision
 from shared.errors import AccessDeniedError, SettingsError
 from shared.messages import MAX_MESSAGE_BYTES, MatrixReference, ProjectMessage
-from tests.producer.faults import FaultyServer, sqs_error
+from tests.faults.proxy import FaultyServer
+from tests.faults.reactions import error, fail_entries
+from tests.faults.rules import sqs_call, when
 
 Work = Callable[[], list[dict[str, Any]]]
 
@@ -72,7 +74,7 @@ def test_an_entry_that_the_service_dropped_is_sent_again_alone_after_growing_pau
         dropped.append(entry["Id"])
         return True
 
-    faulty.fail_entries("SendMessageBatch", drops, sender_fault=False)
+    faulty.rules.append(when(sqs_call("SendMessageBatch"), fail_entries(drops, sender_fault=False)))
     # when three are sent
     pauses: list[float] = []
     found = list(WorkQueue(flaky_sqs, stack.queue_url, pauses.append).deliver([_due(f"p{n}") for n in range(3)]))
@@ -83,7 +85,11 @@ def test_an_entry_that_the_service_dropped_is_sent_again_alone_after_growing_pau
 
 
 def test_an_entry_that_stays_dropped_fails_by_itself(flaky_sqs: SQSClient, faulty: FaultyServer, stack: Stack) -> None:
-    faulty.fail_entries("SendMessageBatch", lambda entry: '"p1"' in entry["MessageBody"], sender_fault=False)
+    faulty.rules.append(
+        when(
+            sqs_call("SendMessageBatch"), fail_entries(lambda entry: '"p1"' in entry["MessageBody"], sender_fault=False)
+        )
+    )
     found = list(WorkQueue(flaky_sqs, stack.queue_url, lambda _pause: None).deliver([_due("p0"), _due("p1")]))
     assert [each.outcome for each in found] == ["enqueued", "failed"]
     assert found[1].code == "publish_failed"
@@ -96,10 +102,10 @@ def test_what_was_taken_counts_though_the_queue_refuses_the_rest_later(
 ) -> None:
     # given a queue that drops p1, and after that takes no calls at all
     def closes(entry: dict[str, Any]) -> bool:
-        faulty.rules.insert(0, sqs_error(403, "AccessDenied", "SendMessageBatch"))
+        faulty.rules.insert(0, when(sqs_call("SendMessageBatch"), error(403, "AccessDenied")))
         return '"p1"' in entry["MessageBody"]
 
-    faulty.fail_entries("SendMessageBatch", closes, sender_fault=False)
+    faulty.rules.append(when(sqs_call("SendMessageBatch"), fail_entries(closes, sender_fault=False)))
     found = list(WorkQueue(flaky_sqs, stack.queue_url, lambda _pause: None).deliver([_due("p0"), _due("p1")]))
     assert [each.outcome for each in found] == ["enqueued", "failed"]
     assert "AccessDenied" in found[1].reason
@@ -109,7 +115,11 @@ def test_what_was_taken_counts_though_the_queue_refuses_the_rest_later(
 def test_an_entry_refused_for_its_own_fault_is_not_sent_again(
     flaky_sqs: SQSClient, faulty: FaultyServer, stack: Stack
 ) -> None:
-    faulty.fail_entries("SendMessageBatch", lambda entry: '"p1"' in entry["MessageBody"], sender_fault=True)
+    faulty.rules.append(
+        when(
+            sqs_call("SendMessageBatch"), fail_entries(lambda entry: '"p1"' in entry["MessageBody"], sender_fault=True)
+        )
+    )
     found = list(WorkQueue(flaky_sqs, stack.queue_url).deliver([_due("p0"), _due("p1")]))
     assert [each.outcome for each in found] == ["enqueued", "failed"]
     assert faulty.calls("SendMessageBatch") == 1
@@ -118,7 +128,7 @@ def test_an_entry_refused_for_its_own_fault_is_not_sent_again(
 def test_a_queue_that_refuses_the_call_ends_the_sending_with_its_batch_told(
     flaky_sqs: SQSClient, faulty: FaultyServer, stack: Stack
 ) -> None:
-    faulty.rules.append(sqs_error(403, "AccessDenied", "SendMessageBatch"))
+    faulty.rules.append(when(sqs_call("SendMessageBatch"), error(403, "AccessDenied")))
     stream = WorkQueue(flaky_sqs, stack.queue_url).deliver(_due(f"p{number}") for number in range(30))
     told = [next(stream) for _ in range(10)]
     assert {(each.outcome, each.code) for each in told} == {("failed", "access_denied")}

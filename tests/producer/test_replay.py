@@ -10,8 +10,10 @@ from mypy_boto3_sqs import SQSClient
 from infra.local.stack import Stack
 from producer.dead_letters import DeadLetter, DeadLetterQueue
 from producer.replay import Pace, Selection, parse_rate, replay, sender
+from tests.faults.proxy import FaultyServer
+from tests.faults.reactions import error
+from tests.faults.rules import sqs_call, when
 from tests.producer.conftest import Command
-from tests.producer.faults import FaultyServer, sqs_error
 from tests.producer.letters import bury, message_body, visible
 
 Received = list[Any]
@@ -102,7 +104,7 @@ def test_what_fails_again_meanwhile_is_not_replayed_in_a_circle(sqs: SQSClient, 
 
 def test_a_letter_that_cannot_be_sent_stays(dpss: Command, sqs: SQSClient, stack: Stack, faulty: FaultyServer) -> None:
     message_id = bury(sqs, stack, message_body("p1"), "timeout")
-    faulty.rules.append(sqs_error(403, "AccessDenied", "SendMessage"))
+    faulty.rules.append(when(sqs_call("SendMessage"), error(403, "AccessDenied")))
     done = dpss("dlq", "replay", AWS_ENDPOINT_URL=faulty.address)
     assert done.code == 1
     assert done.last_words.startswith(f"access_denied: {message_id}: sending to the work queue")
@@ -114,7 +116,7 @@ def test_a_letter_that_was_sent_but_not_deleted_is_told(
     dpss: Command, sqs: SQSClient, stack: Stack, faulty: FaultyServer
 ) -> None:
     message_id = bury(sqs, stack, message_body("p1"), "timeout")
-    faulty.rules.append(sqs_error(403, "AccessDenied", "DeleteMessage"))
+    faulty.rules.append(when(sqs_call("DeleteMessage"), error(403, "AccessDenied")))
     done = dpss("dlq", "replay", "--json", AWS_ENDPOINT_URL=faulty.address)
     assert done.code == 1
     assert done.last_words.startswith(f"access_denied: {message_id}: sent, but deleting the letter")

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from shared.keys import shown
 
 _PORTS: Final = {"http": 80, "https": 443}
-_HOST_NAME: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
+_HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9-]+(\.[a-z0-9-]+)+")
 _PRINTABLE_ASCII: Final = re.compile(r"[!-~]+")
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 """All of IPv6 that is routed at large (RFC 4291, IANA's registry of its address space)."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from shared.manifest import Input
 from shared.messages import MatrixReference
-from worker.addresses import AllowedPlaces
 from worker.fetch_https import fetch_https
 from worker.fetch_s3 import fetch_s3
+from worker.hops import Client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,13 +23,13 @@ class Fetched:
     input: Input
 
 
-def fetch(reference: MatrixReference, folder: Path, s3: "S3Client", allowed: AllowedPlaces) -> Fetched:
+def fetch(reference: MatrixReference, folder: Path, s3: "S3Client", client: Client) -> Fetched:
     """Download the matrix; a portal's version stands in the manifest as the message has it."""
     if reference.uri.startswith("s3://"):
         landed = fetch_s3(reference.uri, folder, s3)
         version = landed.etag
     else:
-        landed = fetch_https(reference.uri, reference.version, folder, allowed)
+        landed = fetch_https(reference.uri, reference.version, folder, client)
         version = reference.version or landed.etag
     return Fetched(landed.path, describe(landed.path, reference, version, landed.sha256))
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -14,9 +13,7 @@ import tenacity
 from shared import aws
 from shared.errors import SourceUnavailableError
 from shared.keys import shown
-from worker import hops
-from worker.addresses import AllowedPlaces
-from worker.hops import Answer, Sleep, TryAgainError
+from worker.hops import Answer, Client, TryAgainError
 from worker.landing import Landed, check_room, file_name
 
 if TYPE_CHECKING:
@@ -30,13 +27,11 @@ _GROWING: Final = tenacity.wait_exponential_jitter(initial=0.2, max=20)
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
-def fetch_https(
-    uri: str, version: str | None, folder: Path, allowed: AllowedPlaces, sleep: Sleep = time.sleep
-) -> Landed:
+def fetch_https(uri: str, version: str | None, folder: Path, client: Client) -> Landed:
     """Download the file; where ``version`` is a sha256 (as the Azul service gives it), what came has to have it."""
     promised = version.lower() if version and _SHA256.fullmatch(version) else None
     for _ in range(READINGS):
-        landed = _download(uri, folder, allowed, sleep)
+        landed = _download(uri, folder, client)
         if promised in {None, landed.sha256}:
             return landed
     raise SourceUnavailableError(
@@ -44,19 +39,19 @@ def fetch_https(
     )
 
 
-def _download(uri: str, folder: Path, allowed: AllowedPlaces, sleep: Sleep) -> Landed:
+def _download(uri: str, folder: Path, client: Client) -> Landed:
     path = folder / file_name(urlsplit(uri).path)
     tries = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(TryAgainError),
         stop=tenacity.stop_after_attempt(TRIES),
         wait=_pause,
-        sleep=sleep,
+        sleep=client.sleep,
         reraise=True,
     )
     with path.open("wb") as file:
         part = _Part(file)
         try:
-            tries(_go_on, uri, part, folder, allowed, sleep)
+            tries(_go_on, uri, part, folder, client)
         except TryAgainError as error:
             raise SourceUnavailableError(f"{shown(uri)}: {error}; gave up after {TRIES} tries") from error
     return Landed(path, aws.etag(part.etag) if part.etag else None, part.digest.hexdigest())
@@ -68,9 +63,9 @@ def _pause(state: tenacity.RetryCallState) -> float:
     return _GROWING(state) if after is None else after
 
 
-def _go_on(uri: str, part: "_Part", folder: Path, allowed: AllowedPlaces, sleep: Sleep) -> None:
+def _go_on(uri: str, part: "_Part", folder: Path, client: Client) -> None:
     """Ask for what is missing, from the message's address on: the place a portal redirects to is good for a while."""
-    with hops.get(uri, part.condition(), allowed, sleep) as answer:
+    with client.get(uri, part.condition()) as answer:
         if not part.continued_by(answer):
             part.start_over()
             if answer.status != HTTPStatus.OK:

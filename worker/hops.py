@@ -45,9 +45,6 @@ _BUSY: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTP
 _GIVEN: Final = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
 
 
-type Sleep = Callable[[float], None]
-
-
 class TryAgainError(Exception):
     """The same request may go well after a pause, of ``after`` seconds where the server says so."""
 
@@ -87,34 +84,56 @@ class Answer:
             return self.response.read(CHUNK_BYTES)
 
 
-@contextmanager
-def get(uri: str, headers: Mapping[str, str], allowed: AllowedPlaces, sleep: Sleep = time.sleep) -> Iterator[Answer]:
-    """The file at ``uri``, wherever its redirects lead; TryAgainError where a later try may go better."""
-    url, location, hops, waited = uri, "", 0, 0.0
-    while hops <= MAX_HOPS and waited <= MOST_WAITED_SECONDS:
-        try:
-            url = urljoin(url, location)
-            place = allowed.place(url)
-            addresses = _resolve(place)
-        except ValueError as error:
-            raise AccessDeniedError(f"{shown(uri)}: {error}") from None
-        with _asked(place, addresses, headers) as response:
-            if response.status not in _REDIRECTS:
-                _check_status(uri, place, response)
-                yield Answer(response, place)
-                return
-            location = response.getheader("Location", "")
-            wait = retry_after(response) if response.status == HTTPStatus.MOVED_PERMANENTLY else None
-        if not location:
-            raise SourceUnavailableError(f"{shown(uri)}: {place.host} sends elsewhere without saying where")
-        if wait is None:
-            hops += 1
-        else:
-            waited += wait
-            sleep(wait)
-    raise SourceUnavailableError(
-        f"{shown(uri)}: no file after {hops} redirects and {waited:,.0f} s of waiting for its portal"
-    )
+def _addresses(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Asks for files; clock and name service are given, so that a test needs neither."""
+
+    allowed: AllowedPlaces
+    sleep: Callable[[float], None] = time.sleep
+    look_up: Callable[[str, int], list[str]] = _addresses
+
+    @contextmanager
+    def get(self, uri: str, headers: Mapping[str, str]) -> Iterator[Answer]:
+        """The file at ``uri``, wherever its redirects lead; TryAgainError where a later try may go better."""
+        url, location, hops, waited = uri, "", 0, 0.0
+        while hops <= MAX_HOPS and waited <= MOST_WAITED_SECONDS:
+            try:
+                url = urljoin(url, location)
+                place = self.allowed.place(url)
+                addresses = self._resolve(place)
+            except ValueError as error:
+                raise AccessDeniedError(f"{shown(uri)}: {error}") from None
+            with _asked(place, addresses, headers) as response:
+                if response.status not in _REDIRECTS:
+                    _check_status(uri, place, response)
+                    yield Answer(response, place)
+                    return
+                location = response.getheader("Location", "")
+                wait = retry_after(response) if response.status == HTTPStatus.MOVED_PERMANENTLY else None
+            if not location:
+                raise SourceUnavailableError(f"{shown(uri)}: {place.host} sends elsewhere without saying where")
+            if wait is None:
+                hops += 1
+            else:
+                waited += wait
+                self.sleep(wait)
+        raise SourceUnavailableError(
+            f"{shown(uri)}: no file after {hops} redirects and {waited:,.0f} s of waiting for its portal"
+        )
+
+    def _resolve(self, place: Place) -> list[str]:
+        """The addresses of the host, each of them public; ValueError where one is not."""
+        with _explaining(place):
+            addresses = self.look_up(place.host, place.port)
+        for address in addresses:
+            if not (place.portal or is_public(address)):
+                raise ValueError(f"{place.host} is at {address}, which is no public address; check DPSS_ALLOWED_HOSTS")
+        return addresses
 
 
 def retry_after(response: HTTPResponse) -> float | None:
@@ -149,17 +168,6 @@ def _asked(place: Place, addresses: list[str], headers: Mapping[str, str]) -> It
             response = connection.getresponse()
         with response:
             yield response
-
-
-def _resolve(place: Place) -> list[str]:
-    """The addresses of the host, each of them public; ValueError where one is not."""
-    with _explaining(place):
-        found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
-    for address in addresses:
-        if not (place.portal or is_public(address)):
-            raise ValueError(f"{place.host} is at {address}, which is no public address; check DPSS_ALLOWED_HOSTS")
-    return addresses
 
 
 def _open(place: Place, addresses: list[str]) -> HTTPConnection:

@@ -17,6 +17,7 @@ from worker.addresses import AllowedPlaces
 from worker.build import Request, build
 from worker.child import Job
 from worker.fetch import Fetched, fetch
+from worker.hops import Client
 from worker.matrices import scratch as room
 
 log = telemetry.logger("job")
@@ -56,10 +57,10 @@ def _work(job: Job, progress: Callable[[str], None]) -> None:
 
 def _fetch_all(job: Job, scratch: Path) -> list[Fetched]:
     s3 = boto3.client("s3", config=Config(**aws.CLIENT_OPTIONS))
-    allowed = AllowedPlaces(job.portal_url, job.allowed_hosts)
+    client = Client(AllowedPlaces(job.portal_url, job.allowed_hosts))
     fetched = []
     for number, matrix in enumerate(job.matrices):
         folder = scratch / f"input-{number}"
         folder.mkdir()
-        fetched.append(fetch(MatrixReference.model_validate(matrix), folder, s3, allowed))
+        fetched.append(fetch(MatrixReference.model_validate(matrix), folder, s3, client))
     return fetched

@@ -63,3 +63,35 @@ def test_what_is_no_s3_address_is_refused(uri: str) -> None:
 
 def test_an_s3_key_may_hold_slashes() -> None:
     assert keys.split_s3_uri("s3://bucket/a/b.h5ad") == ("bucket", "a/b.h5ad")
+
+
+@pytest.mark.parametrize(
+    "bucket",
+    [
+        *(
+            "arn:aws:s3:us-east-1:123456789012:accesspoint",
+            "a",
+            "Bucket",
+            "my_bucket",
+            "a..b",
+            "-a-",
+            "a.-b",
+            "10.0.0.1",
+        ),
+        *("b" * 64, "user@bucket", "bucket?x", "bucket#x", "alias-abc-s3alias", "b--use1-az4--x-s3", "m4l1.mrap"),
+    ],
+)
+def test_what_is_no_name_of_a_bucket_is_refused(bucket: str) -> None:
+    with pytest.raises(ValueError, match="no bucket has such a name"):
+        keys.split_s3_uri(f"s3://{bucket}/key")
+
+
+@pytest.mark.parametrize("bucket", ["abc", "my-bucket.of--many", "1.2.3", "b" * 63])
+def test_what_s3_takes_for_a_bucket_is_taken(bucket: str) -> None:
+    assert keys.split_s3_uri(f"s3://{bucket}/key") == (bucket, "key")
+
+
+def test_a_refusal_shows_no_more_of_an_address_than_fits_a_line() -> None:
+    with pytest.raises(ValueError, match="s3://BUCKET/KEY") as refusal:
+        keys.split_s3_uri("s3://" + "x" * 2_000)
+    assert len(str(refusal.value)) < 250

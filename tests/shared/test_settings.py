@@ -49,3 +49,32 @@ def test_a_prefix_ends_with_one_slash() -> None:
 
 def test_formats_are_a_list_between_commas() -> None:
     assert WorkerSettings.load({"DPSS_FIGURE_FORMATS": "png, svg"}).figure_formats == ("png", "svg")
+
+
+def test_hosts_are_a_list_between_commas_in_lower_case() -> None:
+    settings = WorkerSettings.load({"DPSS_ALLOWED_HOSTS": "Data.Example.org, .store.example.org"})
+    assert settings.allowed_hosts == ("data.example.org", ".store.example.org")
+
+
+@pytest.mark.parametrize("value", ["*", "*.example.org", "https://example.org", "10.0.0.1", "a.org:8443", "localhost"])
+def test_what_is_no_name_of_a_host_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="DPSS_ALLOWED_HOSTS"):
+        WorkerSettings.load({"DPSS_ALLOWED_HOSTS": value})
+
+
+def test_a_base_address_ends_without_a_slash() -> None:
+    environ = {"DPSS_PORTAL_URL": "http://127.0.0.1:8080/curation/v1/"}
+    assert WorkerSettings.load(environ).portal_url == "http://127.0.0.1:8080/curation/v1"
+    assert ProducerSettings.load(environ).portal_url == "http://127.0.0.1:8080/curation/v1"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("portal.example.org", "ftp://portal.example.org", "https://", "https://me@portal.example.org"),
+        *("https://portal.example.org/?a=b", "https://portal.example.org:99999", "https://[::1"),
+    ],
+)
+def test_what_is_no_base_address_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="DPSS_PORTAL_URL"):
+        WorkerSettings.load({"DPSS_PORTAL_URL": value})

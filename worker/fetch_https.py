@@ -23,7 +23,7 @@ TRIES: Final = 8
 """Answers that are busy, broken or cut before the file is given up for now."""
 READINGS: Final = 2
 """Of the whole file, where its sha256 is not the one promised."""
-_GROWING: Final = tenacity.wait_exponential_jitter(initial=0.2, max=20)
+_GROWING: Final = tenacity.wait_random_exponential(multiplier=0.2, max=20)
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 

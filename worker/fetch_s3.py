@@ -54,7 +54,7 @@ def _download(s3: "S3Client", request: dict[str, Any], size: int, path: Path) ->
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_CUT),
             stop=tenacity.stop_after_attempt(CUTS_FORGIVEN),
-            wait=tenacity.wait_exponential_jitter(initial=0.2, max=20),
+            wait=tenacity.wait_random_exponential(multiplier=0.2, max=20),
             reraise=True,
         ):
             with attempt:

@@ -60,7 +60,7 @@ def is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped is None and ip not in _NAT64:
-            return ip in _GLOBAL_UNICAST and ip.is_global and not (ip.sixtofour or ip.teredo)
+            return ip in _GLOBAL_UNICAST and ip.is_global
         ip = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
     return ip.is_global and not ip.is_multicast
 

@@ -35,9 +35,9 @@ MOST_WAITED_SECONDS: Final = 3_600.0
 
 _HEADERS: Final = {
     "User-Agent": f"{pipeline.NAME}/{__version__} (+https://github.com/HumanCellAtlas/{pipeline.NAME})",
-    "Accept-Encoding": "identity",
     "Connection": "close",
 }
+"""Beside them http.client sends Host, and that it takes no encoding but identity."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _FORBIDDEN: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})

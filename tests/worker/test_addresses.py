@@ -58,6 +58,7 @@ def test_a_listed_host_is_asked_over_tls_and_the_portal_as_it_is_set(url: str, p
         ("https://data.example.org/a b", "printable ASCII"),
         ("https://data.example.org/\r\nHost: evil", "printable ASCII"),
         ("https:///matrix.h5ad", "by their names"),
+        ("https://" + "a." * 200 + "store.example.org/", "by their names"),
     ],
 )
 def test_no_other_address_is_asked(url: str, complaint: str) -> None:

@@ -84,6 +84,7 @@ def test_a_request_says_who_asks_and_carries_nothing_else(fetch: Fetcher, portal
     (request,) = portal.asked
     assert request.path == "/m?a=b%20c"
     assert request.headers["User-Agent"].startswith("data-portal-summary-stats/")
+    assert request.headers["Accept-Encoding"] == "identity"
     assert request.headers.keys() == {"Host", "User-Agent", "Accept-Encoding", "Connection"}
 
 

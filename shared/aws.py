@@ -1,6 +1,7 @@
 """How a process reaches AWS: one set of limits for every client, and AWS's answers in our words."""
 
 from collections.abc import MutableMapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from botocore.exceptions import (
@@ -22,16 +23,15 @@ from shared.errors import (
     one_line,
 )
 
+USER_AGENT: Final = "data-portal-summary-stats"
 CLIENT_OPTIONS: Final[dict[str, Any]] = {
     "connect_timeout": 5,
-    "read_timeout": 60,
+    "read_timeout": 20,
     "retries": {"mode": "standard", "total_max_attempts": 6},
-    "user_agent_extra": "data-portal-summary-stats",
+    "user_agent_extra": USER_AGENT,
 }
-"""For botocore's Config and aiobotocore's AioConfig alike; seconds. A long poll of 20 s fits the read timeout."""
+"""For botocore's Config; seconds. The read timeout is how long a connection may be silent, not a whole body."""
 
-LONG_POLL_SECONDS: Final = 20
-"""The longest ReceiveMessage waits (SQS API reference)."""
 BATCH_ENTRIES: Final = 10
 """Entries of one SQS batch call (SQS API reference)."""
 
@@ -46,6 +46,7 @@ _FORBIDDEN = frozenset(
     }
 )
 _PRECONDITION = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
+_THROTTLED = frozenset({"RequestThrottled", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"})
 _NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 _UNCONFIGURED = (NoCredentialsError, PartialCredentialsError, NoRegionError, ProfileNotFound)
 
@@ -74,6 +75,14 @@ def is_forbidden(error: BaseException) -> bool:
 def is_precondition_failed(error: BaseException) -> bool:
     """Whether If-Match or If-None-Match did not hold."""
     return code(error) in _PRECONDITION
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same call may go well a moment later: no answer, a busy service, or one that is not well."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= HTTPStatus.INTERNAL_SERVER_ERROR or code(error) in _THROTTLED
+    return not isinstance(error, (ParamValidationError, *_UNCONFIGURED))
 
 
 def explain(

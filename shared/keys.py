@@ -99,6 +99,11 @@ def failure(project_id: str) -> str:
     return f"{project_id}/failure.json"
 
 
+def claim(project_id: str) -> str:
+    """The key, below the figure prefix, that says who is publishing at this moment; gone afterwards."""
+    return f"{project_id}/publishing.json"
+
+
 def shown(uri: str) -> str:
     """An address as it stands in an error or a log line: printable, and of bounded length."""
     return one_line(uri, MAX_SHOWN_CHARACTERS)

@@ -7,9 +7,11 @@ project does not wait for them and the parent stays small.
 import asyncio
 import contextlib
 import ctypes
+import faulthandler
 import importlib
 import json
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.errors import (
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 PR_SET_PDEATHSIG: Final = 1
 WATCH_SECONDS: Final = 0.25
 """Between looks at the child's memory: what it can add in that time has to fit into the headroom."""
+WARM_PID: Final = "warm.pid"
+"""The file in the worker's folder in which the process that children are forked from says who it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class Job:
     key_prefix: str
     folder: str
     figure_formats: tuple[str, ...]
+    memory_mib: int | None
     log_format: LogFormat
     log_context: dict[str, Any]
     portal_url: str = ""
@@ -65,19 +71,38 @@ class Children:
     """Starts children and sees them to their end."""
 
     def __init__(self, ceilings: Ceilings) -> None:
-        self._ceilings = ceilings
+        self.ceilings = ceilings
         self._context = multiprocessing.get_context("forkserver")
         self._imported = asyncio.Event()
         self._warm = False
+        self._pid_file = Path()
+        self._running: set[ForkServerProcess] = set()
 
-    def warm(self) -> None:
+    def resident_mib(self) -> float:
+        """What all children have in RAM at this moment."""
+        sizes = [limits.resident_mib(process.pid or 0) for process in self._running]
+        return sum(size.now for size in sizes if size)
+
+    def warm(self, folder: Path) -> None:
         """Start the process that children are forked from; it imports while the parent goes on.
 
-        To be called in the main thread: Linux kills the process when the thread that started it ends.
+        What it and its children put aside is below ``folder``. To be called in the main thread: Linux kills the process
+        when the thread that started it ends.
         """
+        self._pid_file = folder / WARM_PID
+        os.environ["TMPDIR"] = str(folder)
+        # multiprocessing has no public way to say where its socket is
+        multiprocessing.current_process()._config["tempdir"] = _short(folder)  # type: ignore[attr-defined] # noqa: SLF001
         self._context.set_forkserver_preload(["worker.tied", "worker.warm"])
         forkserver.ensure_running()
         threading.Thread(target=self._fork_one, args=(asyncio.get_running_loop(),), daemon=True).start()
+
+    def close(self) -> None:
+        """End the process that children are forked from."""
+        with contextlib.suppress(OSError, ValueError):  # it had not come far enough to tell; then it ends with us
+            pid = int(self._pid_file.read_text())
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
     def _fork_one(self, loop: asyncio.AbstractEventLoop) -> None:
         """Fork a child that looks whether it is warm: it comes when the imports are done, or never."""
@@ -100,16 +125,18 @@ class Children:
         reader, writer = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_enter, args=(job, writer), daemon=True)
         starting = asyncio.ensure_future(asyncio.to_thread(process.start))
+        self._running.add(process)
         try:
-            await asyncio.shield(starting)
-            writer.close()  # else its end would never be heard
-            async with asyncio.timeout(self._ceilings.seconds):
+            async with asyncio.timeout(self.ceilings.seconds):
+                await asyncio.shield(starting)
+                writer.close()  # else its end would never be heard
                 await self._watch(process, reader, on_stage)
         except (EOFError, ConnectionError) as error:
             raise JobCrashedError(f"the project's process could not be started: {error!r}") from None
         except TimeoutError:
-            raise JobTimeoutError(f"stopped after {self._ceilings.seconds:,.0f} s (DPSS_JOB_TIMEOUT_SECONDS)") from None
+            raise JobTimeoutError(f"stopped after {self.ceilings.seconds:,.0f} s (DPSS_JOB_TIMEOUT_SECONDS)") from None
         finally:
+            self._running.discard(process)
             await _end(process, starting)
             reader.close()
 
@@ -129,11 +156,16 @@ class Children:
                 self._check_memory(process)
 
     def _check_memory(self, process: "ForkServerProcess") -> None:
-        used, ceiling = limits.resident_mib(process.pid or 0), self._ceilings.memory_mib
-        if used and ceiling and used > ceiling:
+        size, ceiling = limits.resident_mib(process.pid or 0), self.ceilings.memory_mib
+        if size and ceiling and size.now > ceiling:
             raise JobOutOfMemoryError(
-                f"stopped at {used:,.0f} MiB, above its ceiling of {ceiling:,} MiB (DPSS_JOB_MEMORY_MIB)"
+                f"stopped at a peak of {size.peak:,.0f} MiB, above its ceiling of {ceiling:,} MiB (DPSS_JOB_MEMORY_MIB)"
             )
+
+
+def _short(folder: Path) -> str:
+    """Another name of ``folder``: the path of a socket has at most 107 bytes (unix(7))."""
+    return f"/proc/self/fd/{os.open(folder, os.O_RDONLY)}" if sys.platform == "linux" else str(folder)
 
 
 def _listen(reader: Connection, on_stage: Callable[[str], None]) -> bool:
@@ -190,6 +222,9 @@ def _enter(job: Job, writer: Connection) -> None:
     """The child's first step; imported late so that the parent never has the job's libraries."""
     die_with_parent()
     leave_signals_to_parent()
+    faulthandler.enable()
+    if job.memory_mib:
+        limits.bound_memory(job.memory_mib)
     from worker import job as work  # noqa: PLC0415
 
     work.main(job, writer)

@@ -3,10 +3,10 @@
 import asyncio
 import json
 import os
-import platform
 import re
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -14,20 +14,28 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 
 from shared import __version__, aws, telemetry
 from shared.errors import InternalError, SettingsError, SummaryStatsError, one_line
 from shared.messages import PROJECT_ID_PATTERN
 from shared.settings import LogFormat, WorkerSettings
 from worker import limits
+from worker.admission import Admission
 from worker.child import Ceilings, Children
-from worker.consumer import Consumer, Identity, unless
-from worker.drain import Drain
+from worker.consumer import Consumer, Signs
+from worker.drain import Drain, unless
+from worker.health import Heartbeat
+from worker.objects import Bucket
+from worker.persistence import CLIENT_OPTIONS, FAULTS, persist
 from worker.progress import describe, stage_progress
 from worker.project import Projects
+from worker.protection import Protection
 from worker.publish import Publisher
 from worker.queue import WorkQueue
+from worker.scratch import worker_folder
+from worker.settlement import Settlement
+from worker.task import identity as identify
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -75,7 +83,7 @@ def run(until_idle: float | None) -> None:
         log_format = telemetry.configure(settings.log_format)
         os.environ.update(limits.THREADS | os.environ)
         aws.adopt_region(os.environ)
-        asyncio.run(_consume(settings, log_format, until_idle))
+        asyncio.run(_consume(settings, log_format, until_idle, os.environ))
     except SettingsError as error:
         _fail(2, f"settings: {error}")
     except SummaryStatsError as error:
@@ -110,37 +118,46 @@ def render(matrix: Path, out: Path, project_id: str | None, *, svg: bool, as_jso
     click.echo(manifest.body() if as_json else describe(manifest, out))
 
 
-async def _consume(settings: WorkerSettings, log_format: LogFormat, until_idle: float | None) -> None:
+async def _consume(
+    settings: WorkerSettings, log_format: LogFormat, until_idle: float | None, environ: Mapping[str, str]
+) -> None:
     """The fleet's composition root: every part is made here and handed to those that need it."""
-    scratch = Path(settings.scratch_dir or tempfile.gettempdir())
-    if not os.access(scratch, os.W_OK):
-        raise SettingsError(f"DPSS_SCRATCH_DIR: {scratch} is no folder that can be written to")
-    memory = limits.job_memory_mib(settings.job_memory_mib, settings.worker_slots, limits.container_memory_mib())
-    children = Children(Ceilings(memory, settings.job_timeout_seconds))
-    children.warm()
     drain = Drain(settings.shutdown_grace_seconds)
     drain.listen()
-    async with AsyncExitStack() as clients:
-        sqs, s3 = await _clients(clients)
+    budget = limits.budget_mib(limits.container_memory_mib())
+    ceiling = limits.ceiling_mib(settings.job_memory_mib, settings.worker_slots, budget)
+    children = Children(Ceilings(ceiling, settings.job_timeout_seconds))
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(worker_folder(Path(settings.scratch_dir or tempfile.gettempdir())))
+        heartbeat = Heartbeat(folder)
+        heartbeat.beat()
+        children.warm(folder)
+        stack.callback(children.close)
+        sqs, s3 = await _clients(stack)
         limit = await _check_places(settings, sqs, s3)
-        publisher = Publisher(s3, settings.figure_bucket, settings.figure_prefix)
-        projects = Projects(publisher, children, scratch, settings.figure_formats, log_format)
+        identity = await identify(environ.get("ECS_CONTAINER_METADATA_URI_V4"))
+        protection = Protection(environ.get("ECS_AGENT_URI"))
+        stack.push_async_callback(protection.off)
+        queue = WorkQueue(sqs, settings.queue_url, settings.dlq_url, settings.visibility_seconds, limit)
+        publisher = Publisher(
+            Bucket(s3, settings.figure_bucket), settings.figure_prefix, identity.worker, settings.visibility_seconds
+        )
+        projects = Projects(publisher, children, protection, folder, settings.figure_formats, log_format)
         consumer = Consumer(
-            queue=WorkQueue(sqs, settings.queue_url, settings.dlq_url, settings.visibility_seconds, limit),
-            work=projects.work,
-            record_failure=projects.record_failure,
+            queue=queue,
+            settlement=Settlement(queue, projects.work, projects.record_failure, drain, identity),
+            room=Admission(settings.worker_slots, ceiling, budget, children.resident_mib).room,
             drain=drain,
-            identity=_identity(),
-            slots=settings.worker_slots,
+            signs=Signs(heartbeat.beat, protection.off),
             until_idle=until_idle,
         )
-        telemetry.logger("worker").info("started", slots=settings.worker_slots, job_memory_mib=memory)
+        telemetry.logger("worker").info("started", slots=settings.worker_slots, job_memory_mib=ceiling)
         await unless(children.ready(), drain.stopping)
         await consumer.run()
 
 
 async def _clients(stack: AsyncExitStack) -> "tuple[SQSClient, S3Client]":
-    config = AioConfig(**aws.CLIENT_OPTIONS)
+    config = AioConfig(**CLIENT_OPTIONS)
     session = get_session()
     try:
         sqs = await stack.enter_async_context(session.create_client("sqs", config=config))
@@ -155,23 +172,20 @@ async def _clients(stack: AsyncExitStack) -> "tuple[SQSClient, S3Client]":
 async def _check_places(settings: WorkerSettings, sqs: "SQSClient", s3: "S3Client") -> int:
     """That queues and bucket are there, before a message is taken; gives the attempts that the queue allows."""
     try:
-        answer = await sqs.get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=["RedrivePolicy"])
-        await sqs.get_queue_attributes(QueueUrl=settings.dlq_url, AttributeNames=["QueueArn"])
-    except (BotoCoreError, ClientError) as error:
+        answer = await persist(
+            lambda: sqs.get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=["RedrivePolicy"])
+        )
+        await persist(lambda: sqs.get_queue_attributes(QueueUrl=settings.dlq_url, AttributeNames=["QueueArn"]))
+    except FAULTS as error:
         raise aws.explain(error, f"looking at {settings.queue_url} and {settings.dlq_url}") from error
     try:
-        await s3.head_bucket(Bucket=settings.figure_bucket)
-    except (BotoCoreError, ClientError) as error:
+        await persist(lambda: s3.head_bucket(Bucket=settings.figure_bucket))
+    except FAULTS as error:
         if aws.is_missing(error):
             raise SettingsError(f"DPSS_FIGURE_BUCKET: there is no bucket {settings.figure_bucket}") from error
         raise aws.explain(error, f"looking at the bucket {settings.figure_bucket}") from error
     policy = json.loads(answer.get("Attributes", {}).get("RedrivePolicy", "{}"))
     return int(policy.get("maxReceiveCount", NO_LIMIT))
-
-
-def _identity() -> Identity:
-    place = f"{platform.node()} pid {os.getpid()}"
-    return Identity(worker=f"{__version__} on {place}", log=f"stderr of dpss-worker on {place}")
 
 
 def _fail(exit_code: int, line: str) -> NoReturn:

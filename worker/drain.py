@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Awaitable
 
 from shared import telemetry
 
@@ -36,3 +37,16 @@ class Drain:
         log.info("releasing")
         self.stopping.set()
         self.released.set()
+
+
+async def unless[T](work: Awaitable[T], *stops: asyncio.Event) -> T | None:
+    """What ``work`` gives, or None when one of ``stops`` is set before; then ``work`` is cancelled and has ended."""
+    working = asyncio.ensure_future(work)
+    waiting = [asyncio.ensure_future(stop.wait()) for stop in stops]
+    try:
+        await asyncio.wait([working, *waiting], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (working, *waiting):
+            task.cancel()
+        await asyncio.wait([working, *waiting])
+    return None if working.cancelled() else working.result()

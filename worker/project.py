@@ -1,9 +1,8 @@
 """One project as the parent sees it: up to date already, or worked by a child and then published."""
 
-import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import structlog
 
@@ -12,21 +11,22 @@ from shared.manifest import FailureRecord, Manifest, fingerprint, versions_known
 from shared.messages import ProjectMessage, now
 from shared.settings import LogFormat
 from worker.child import Children, Job
-from worker.consumer import Ending
 from worker.lease import Lease
+from worker.protection import Protection
 from worker.publish import Published, Publisher
+from worker.scratch import project_folder
+from worker.settlement import Ending
 from worker.stages import Stages
-
-SCRATCH_PREFIX: Final = "dpss-"
 
 
 @dataclass(frozen=True, slots=True)
 class Projects:
-    """Works projects: the children compute in ``scratch``, the publisher writes."""
+    """Works projects: the children compute below ``folder``, the publisher writes."""
 
     publisher: Publisher
     children: Children
-    scratch: Path
+    protection: Protection
+    folder: Path
     figure_formats: tuple[str, ...]
     log_format: LogFormat
 
@@ -36,19 +36,22 @@ class Projects:
         before = await self.publisher.published(message.project_id)
         if _satisfied(message, before):
             return Ending("up_to_date")
-        with tempfile.TemporaryDirectory(dir=self.scratch, prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True) as folder:
+        await self.protection.on()
+        async with project_folder(self.folder) as folder:
             progress.enter("start")
             await self.children.run(self._job(message, folder), progress.enter)
-            made = _made(Path(folder))
+            made = _made(folder)
             progress.enter("publish")
             manifest = made.model_copy(
                 update={"run_id": message.run_id, "source": message.source, "timing": dict(progress.seconds)}
             )
-            await self.publisher.publish(manifest, Path(folder), before, lambda: lease.held)
+            published = await self.publisher.publish(manifest, folder, before, lambda: lease.held)
             progress.enter("settle")
-        return Ending("published", manifest.peak_rss_mib)
+        return Ending("published" if published else "up_to_date", manifest.peak_rss_mib)
 
-    async def record_failure(self, message: ProjectMessage, stage: str, error: SummaryStatsError) -> None:
+    async def record_failure(
+        self, message: ProjectMessage, stage: str, error: SummaryStatsError, held: Callable[[], bool]
+    ) -> None:
         """Note a permanent failure, so that the daily run does not send the same again."""
         record = FailureRecord(
             fingerprint=fingerprint(message.matrices),
@@ -57,15 +60,16 @@ class Projects:
             stage=stage,
             failed_at=now(),
         )
-        await self.publisher.record_failure(message.project_id, record)
+        await self.publisher.record_failure(message.project_id, record, held)
 
-    def _job(self, message: ProjectMessage, folder: str) -> Job:
+    def _job(self, message: ProjectMessage, folder: Path) -> Job:
         return Job(
             project_id=message.project_id,
             matrices=tuple(matrix.model_dump() for matrix in message.matrices),
             key_prefix=self.publisher.prefix,
-            folder=folder,
+            folder=str(folder),
             figure_formats=self.figure_formats,
+            memory_mib=self.children.ceilings.memory_mib,
             log_format=self.log_format,
             log_context=structlog.contextvars.get_contextvars(),
         )

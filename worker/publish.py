@@ -1,6 +1,7 @@
 """From a folder of figures and tables to S3; the manifest is written last, and is the commit.
 
 The parent publishes, not the child: who holds the lease is who writes, so a frozen or stopped parent publishes nothing.
+What a manifest names is there, byte for byte, at every moment: one that names files about to be replaced goes first.
 """
 
 import asyncio
@@ -8,41 +9,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import Final
 
-import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
-from shared import aws, keys, telemetry
-from shared.errors import PublishFailedError, SettingsError, SummaryStatsError, one_line
+from shared import keys, telemetry
+from shared.errors import SummaryStatsError
 from shared.manifest import FailureRecord, Manifest, published_fingerprint
+from worker.claim import Claim, Claimant, SupersededError, claimed
+from worker.objects import Bucket, LeaseLostError, unchanged
 
-if TYPE_CHECKING:
-    from types_aiobotocore_s3 import S3Client
-
-FAULTS: Final = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError)
-"""What a call to S3 may end with; aiohttp's own come from the body of an answer."""
 UPLOADS_AT_ONCE: Final = 8
-COMMITS_TRIED: Final = 5
-CONTENT_TYPES: Final = {
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".tsv": "text/tab-separated-values; charset=utf-8",
-    ".parquet": "application/vnd.apache.parquet",
-    ".json": "application/json",
-}
-
 
 log = telemetry.logger("publish")
-
-
-class SupersededError(Exception):
-    """Another worker published this project, of other inputs, since its manifest was read."""
-
-
-class LeaseLostError(Exception):
-    """The message is no longer ours: nothing more may be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,89 +34,57 @@ class Published:
     keys: frozenset[str] = frozenset()
 
 
-class _Condition(TypedDict, total=False):
-    IfMatch: str
-    IfNoneMatch: str
-
-
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Writes below ``prefix`` of ``bucket``."""
+    """Writes below ``prefix``; its claims name ``worker`` and hold for ``claim_seconds`` without renewal."""
 
-    client: "S3Client"
-    bucket: str
+    bucket: Bucket
     prefix: str
+    worker: str
+    claim_seconds: int
 
     async def published(self, project_id: str) -> Published | None:
         """What the project's manifest says; None where there is none. An unreadable one counts as out of date."""
-        key = self.prefix + keys.manifest(project_id)
-        try:
-            answer = await self.client.get_object(Bucket=self.bucket, Key=key)
-            body = await answer["Body"].read()
-        except FAULTS as error:
-            if aws.code(error) in {"NoSuchKey", "404"}:
-                return None
-            raise self._explained(error, f"reading s3://{self.bucket}/{key}") from error
-        return _published(answer["ETag"], body)
+        stored = await self.bucket.read(self.prefix + keys.manifest(project_id))
+        return None if stored is None else _published(stored.etag, stored.body)
 
     async def publish(
         self, manifest: Manifest, folder: Path, before: Published | None, held: Callable[[], bool]
-    ) -> None:
-        """Upload what ``manifest`` names from ``folder``, then the manifest if it is still as ``before``, then tidy up.
+    ) -> bool:
+        """Upload what ``manifest`` names from ``folder``, then the manifest; False where others did so meanwhile.
 
-        Raises SupersededError where figures of other inputs came between, LeaseLostError as soon as ``held`` says no.
+        ``before`` was read before the inputs were. Raises SupersededError where figures of other inputs came since,
+        LeaseLostError as soon as ``held`` says no.
         """
-        await self._upload(_keys(manifest), folder, held)
-        if not held():
-            raise LeaseLostError
-        await self._commit(manifest, before)
-        await self._tidy(manifest, before)
-
-    async def _commit(self, manifest: Manifest, before: Published | None) -> None:
-        """Write the manifest over the one that was read; over another of the same fingerprint too.
-
-        That is our own, if its answer was lost, or a duplicate's, whose figures ours have just replaced.
-        """
-        for _ in range(COMMITS_TRIED):
-            if await self._put_manifest(manifest, before):
-                return
-            before = await self.published(manifest.project_id)
-            if before and before.fingerprint != manifest.fingerprint:
+        key = self.prefix + keys.claim(manifest.project_id)
+        async with claimed(Claimant(self.bucket, key, self.worker, self.claim_seconds, held)) as claim:
+            present = await self.published(manifest.project_id)
+            if present and present.etag != (before and before.etag):
+                if present.fingerprint == manifest.fingerprint:
+                    return False
                 raise SupersededError
-        raise PublishFailedError(f"the manifest of {manifest.project_id} kept changing while it was written")
-
-    async def _put_manifest(self, manifest: Manifest, before: Published | None) -> bool:
-        """Whether the manifest was still as ``before``, and so was written."""
-        key = self.prefix + keys.manifest(manifest.project_id)
-        condition: _Condition = {"IfMatch": before.etag} if before else {"IfNoneMatch": "*"}
-        try:
-            await self.client.put_object(
-                Bucket=self.bucket, Key=key, Body=manifest.body(), ContentType=CONTENT_TYPES[".json"], **condition
-            )
-        except FAULTS as error:
-            if aws.is_precondition_failed(error):
-                return False
-            raise self._explained(error, f"writing s3://{self.bucket}/{key}") from error
+            await self._withdraw(manifest.project_id, present, claim)
+            await self._upload(_keys(manifest), folder, claim)
+            await self._commit(manifest, claim)
+            await self._tidy(manifest, claim)
         return True
 
-    async def record_failure(self, project_id: str, record: FailureRecord) -> None:
+    async def record_failure(self, project_id: str, record: FailureRecord, held: Callable[[], bool]) -> None:
         """Say beside the figures why there are no newer ones."""
-        key = self.prefix + keys.failure(project_id)
-        try:
-            await self.client.put_object(
-                Bucket=self.bucket, Key=key, Body=record.body(), ContentType=CONTENT_TYPES[".json"]
-            )
-        except FAULTS as error:
-            raise self._explained(error, f"writing s3://{self.bucket}/{key}") from error
+        await self.bucket.write(self.prefix + keys.failure(project_id), record.body(), held)
 
-    async def _upload(self, upload_keys: Iterable[str], folder: Path, held: Callable[[], bool]) -> None:
+    async def _withdraw(self, project_id: str, present: Published | None, claim: Claim) -> None:
+        if present:
+            await claim.note_left_over(present.keys)
+            await self.bucket.delete(self.prefix + keys.manifest(project_id), claim.held)
+
+    async def _upload(self, upload_keys: Iterable[str], folder: Path, claim: Claim) -> None:
         turns = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
         async def one(key: str) -> None:
             async with turns:
-                if not held():
-                    raise LeaseLostError
-                await self._put_file(key, folder / key.removeprefix(self.prefix))
+                await claim.keep()
+                await self.bucket.write(key, folder / key.removeprefix(self.prefix), claim.held)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -147,33 +94,25 @@ class Publisher:
             lost = [error for error in errors.exceptions if isinstance(error, LeaseLostError)]
             raise (lost or errors.exceptions)[0] from None
 
-    async def _put_file(self, key: str, path: Path) -> None:
-        try:
-            with path.open("rb") as body:
-                await self.client.put_object(
-                    Bucket=self.bucket, Key=key, Body=body, ContentType=CONTENT_TYPES[path.suffix]
-                )
-        except FAULTS as error:
-            raise self._explained(error, f"writing s3://{self.bucket}/{key}") from error
+    async def _commit(self, manifest: Manifest, claim: Claim) -> None:
+        """The manifest, where there is none: an answer that was lost leaves our own there."""
+        await claim.keep()
+        await self.bucket.delete(self.prefix + keys.failure(manifest.project_id), claim.held)
+        key, body = self.prefix + keys.manifest(manifest.project_id), manifest.body()
+        if await self.bucket.write(key, body, claim.held, unchanged(None)) is None:
+            stored = await self.bucket.read(key)
+            if stored is None or stored.body != body:
+                raise SupersededError
 
-    async def _tidy(self, manifest: Manifest, before: Published | None) -> None:
-        """Delete the record of a failure and the project's figures that the manifest no longer names.
-
-        What is published is published: that a left-over stays is no failure.
-        """
+    async def _tidy(self, manifest: Manifest, claim: Claim) -> None:
+        """Delete the project's figures that no manifest names any more: that one stays is no failure."""
         own = tuple(f"{self.prefix}{manifest.project_id}{end}" for end in ("/", "."))
-        stale = (before.keys if before else frozenset()) - _keys(manifest)
-        left_over = [key for key in sorted(stale) if key.startswith(own)]
-        for key in (*left_over, self.prefix + keys.failure(manifest.project_id)):
-            try:
-                await self.client.delete_object(Bucket=self.bucket, Key=key)
-            except FAULTS as error:
-                log.warning("left over", key=key, error=one_line(str(error)))
-
-    def _explained(self, error: Exception, what: str) -> SummaryStatsError | SettingsError:
-        if aws.is_missing(error) or aws.is_forbidden(error):
-            return PublishFailedError(f"{what}: refused ({aws.code(error)})")
-        return aws.explain(error, what, PublishFailedError)
+        for key in sorted(claim.left_over - _keys(manifest)):
+            if key.startswith(own):
+                try:
+                    await self.bucket.delete(key, claim.held)
+                except (SummaryStatsError, LeaseLostError) as error:
+                    log.warning("left over", key=key, error=str(error))
 
 
 def _keys(manifest: Manifest) -> frozenset[str]:

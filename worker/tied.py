@@ -3,7 +3,15 @@
 A signal to the whole group of processes is the worker's to answer: it stops its children when their time is over.
 """
 
-from worker.child import die_with_parent, leave_signals_to_parent
+import os
+import sys
+from pathlib import Path
+
+from worker.child import WARM_PID, die_with_parent, leave_signals_to_parent
 
 die_with_parent()
 leave_signals_to_parent()
+try:
+    Path(os.environ["TMPDIR"], WARM_PID).write_text(str(os.getpid()))
+except FileNotFoundError:  # the worker ended meanwhile, and took its folder along
+    sys.exit(0)

@@ -32,7 +32,7 @@ class Queue:
         self.hidden.append((self.now - RECEIVED, seconds))
 
     def lease(self) -> Lease:
-        return Lease(self.hide, RECEIVED, TERM, self.clock, self.sleep)
+        return Lease(self.hide, RECEIVED, TERM, clock=self.clock, sleep=self.sleep)
 
     async def pass_until(self, seconds: float, lease: Lease) -> None:
         while self.now < RECEIVED + seconds and not lease.lost.is_set():  # noqa: ASYNC110 - the lease moves the clock

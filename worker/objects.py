@@ -1,0 +1,126 @@
+"""Objects of one bucket: read, written on condition, deleted; every call made again while another try may help."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypedDict
+
+from shared import aws
+from shared.errors import PublishFailedError, SettingsError, SummaryStatsError
+from worker.persistence import FAULTS, persist
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import GetObjectOutputTypeDef
+
+CONTENT_TYPES: Final = {
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".tsv": "text/tab-separated-values; charset=utf-8",
+    ".parquet": "application/vnd.apache.parquet",
+    ".json": "application/json",
+}
+
+
+class LeaseLostError(Exception):
+    """The message is no longer ours: nothing more may be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as it was read; ``age`` in seconds since it was written, by S3's clock, to a second."""
+
+    etag: str
+    body: bytes
+    age: float
+
+
+class Condition(TypedDict, total=False):
+    """What has to hold when S3 writes; empty is always."""
+
+    IfMatch: str
+    IfNoneMatch: str
+
+
+def unchanged(etag: str | None) -> Condition:
+    """What is there is still what was read; None: nothing."""
+    return {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Raises PublishFailedError where S3 refused or kept failing; writes stop with LeaseLostError once not ``held``."""
+
+    client: "S3Client"
+    name: str
+
+    async def read(self, key: str) -> Stored | None:
+        """What is there; None where nothing is."""
+        try:
+            return await persist(lambda: self._read(key))
+        except FAULTS as error:
+            if aws.code(error) in {"NoSuchKey", "404"}:
+                return None
+            raise self._explained(error, f"reading {self._uri(key)}") from error
+
+    async def write(
+        self, key: str, body: bytes | Path, held: Callable[[], bool], condition: Condition | None = None
+    ) -> str | None:
+        """The ETag of what was written; None where ``condition`` did not hold.
+
+        The answer of a write that went well may be lost: then the condition does not hold any more, of our own doing.
+        """
+
+        async def attempt() -> str:
+            if not held():
+                raise LeaseLostError
+            return await self._write(key, body, condition or {})
+
+        try:
+            return await persist(attempt, held)
+        except FAULTS as error:
+            if aws.is_precondition_failed(error):
+                return None
+            raise self._explained(error, f"writing {self._uri(key)}") from error
+
+    async def delete(self, key: str, held: Callable[[], bool]) -> None:
+        """Nothing is there afterwards."""
+
+        async def attempt() -> None:
+            if not held():
+                raise LeaseLostError
+            await self.client.delete_object(Bucket=self.name, Key=key)
+
+        try:
+            await persist(attempt, held)
+        except FAULTS as error:
+            raise self._explained(error, f"deleting {self._uri(key)}") from error
+
+    async def _read(self, key: str) -> Stored:
+        answer = await self.client.get_object(Bucket=self.name, Key=key)
+        return Stored(answer["ETag"], await answer["Body"].read(), _age(answer))
+
+    async def _write(self, key: str, body: bytes | Path, condition: Condition) -> str:
+        kind = CONTENT_TYPES[Path(key).suffix]
+        if isinstance(body, bytes):
+            answer = await self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=kind, **condition)
+        else:
+            with body.open("rb") as file:
+                answer = await self.client.put_object(
+                    Bucket=self.name, Key=key, Body=file, ContentType=kind, **condition
+                )
+        return answer["ETag"]
+
+    def _uri(self, key: str) -> str:
+        return f"s3://{self.name}/{key}"
+
+    def _explained(self, error: Exception, what: str) -> SummaryStatsError | SettingsError:
+        if aws.is_missing(error) or aws.is_forbidden(error):
+            return PublishFailedError(f"{what}: refused ({aws.code(error)})")
+        return aws.explain(error, what, PublishFailedError)
+
+
+def _age(answer: "GetObjectOutputTypeDef") -> float:
+    now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    return (now - answer["LastModified"]).total_seconds()

@@ -1,0 +1,66 @@
+"""The worker's own folder in the scratch directory: gone when it ends, and swept by the next where it was killed."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+from shared import telemetry
+from shared.errors import SettingsError
+from worker.health import WORKER_FOLDER
+from worker.matrices.scratch import writing
+
+_UNBORN: Final = ".dpss-unborn-"
+_LOCK: Final = "lock"
+
+log = telemetry.logger("scratch")
+
+
+@contextmanager
+def worker_folder(scratch: Path) -> Iterator[Path]:
+    """A folder below ``scratch`` until the block ends, after sweeping those whose workers are gone.
+
+    It is locked before it has its name, and the kernel unlocks it however the worker ends.
+    """
+    try:
+        _sweep(scratch)
+        unborn = Path(tempfile.mkdtemp(dir=scratch, prefix=_UNBORN))
+        lock = os.open(unborn / _LOCK, os.O_RDWR | os.O_CREAT)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = unborn.rename(scratch / unborn.name.replace(_UNBORN, WORKER_FOLDER))
+    except OSError as error:
+        raise SettingsError(f"DPSS_SCRATCH_DIR: nothing can be written to {scratch} ({error.strerror})") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+@asynccontextmanager
+async def project_folder(folder: Path) -> AsyncIterator[Path]:
+    """A folder for one project until the block ends; removing a large one does not hold up the lease."""
+    with writing(folder):
+        made = Path(tempfile.mkdtemp(dir=folder, prefix="project-"))
+    try:
+        yield made
+    finally:
+        await asyncio.to_thread(shutil.rmtree, made, ignore_errors=True)
+
+
+def _sweep(scratch: Path) -> None:
+    for folder in scratch.glob(f"{WORKER_FOLDER}*"):
+        with contextlib.suppress(OSError):  # another's, alive, or gone meanwhile
+            lock = os.open(folder / _LOCK, os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+                log.warning("swept", folder=str(folder))
+            finally:
+                os.close(lock)

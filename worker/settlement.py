@@ -1,0 +1,208 @@
+"""One message from receipt to its end; it is settled once, after the fact.
+
+published, up to date                 delete
+superseded, told to stop              visible again at once
+permanent failure, last attempt       dead letter with its reason, then delete
+passing failure                       visible again after a pause that grows
+lease lost                            touch nothing
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import structlog
+
+from shared import telemetry
+from shared.errors import (
+    InternalError,
+    JobTimeoutError,
+    PublishFailedError,
+    SettingsError,
+    SummaryStatsError,
+    one_line,
+)
+from shared.messages import ProjectMessage, now, parse
+from worker.claim import SupersededError
+from worker.drain import Drain, unless
+from worker.failures import Bury, verdict
+from worker.lease import Lease
+from worker.objects import LeaseLostError
+from worker.persistence import FAULTS, persist
+from worker.queue import Delivery, WorkQueue
+from worker.stages import Stages
+from worker.task import Identity
+
+log = telemetry.logger("settlement")
+
+LOGGED_BODY_CHARACTERS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a project's work ended well: ``published`` or ``up_to_date``; memory in MiB where it was measured."""
+
+    what: str
+    peak_rss_mib: float | None = None
+
+
+Held = Callable[[], bool]
+Work = Callable[[ProjectMessage, Stages, Lease], Awaitable[Ending]]
+RecordFailure = Callable[[ProjectMessage, str, SummaryStatsError, Held], Awaitable[None]]
+"""Given the message, the stage it failed in, why, and whether the message is still ours."""
+
+
+@dataclass(slots=True)
+class Case:
+    """A message in hand; ``message`` once it was read as one."""
+
+    delivery: Delivery
+    lease: Lease
+    progress: Stages
+    message: ProjectMessage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Sees messages through: has their projects worked by ``work`` while their leases hold, and settles them."""
+
+    queue: WorkQueue
+    work: Work
+    record_failure: RecordFailure
+    drain: Drain
+    identity: Identity
+
+    async def see_through(self, delivery: Delivery) -> None:
+        """From receipt to end. Raises what no project can be worked with (SettingsError)."""
+        with structlog.contextvars.bound_contextvars(message_id=delivery.message_id, attempt=delivery.attempt):
+            hide = partial(self.queue.hide, delivery)
+            async with Lease(hide, delivery.received, self.queue.visibility) as lease:
+                progress = Stages(lambda stage: log.info("stage", stage=stage))
+                await self._settle(Case(delivery, lease, progress))
+
+    async def release(self, delivery: Delivery) -> None:
+        """Give back what was not begun."""
+        with structlog.contextvars.bound_contextvars(message_id=delivery.message_id, attempt=delivery.attempt):
+            hide = partial(self.queue.hide, delivery)
+            async with Lease(hide, delivery.received, self.queue.visibility) as lease:
+                await self._release(Case(delivery, lease, Stages(lambda _: None)))
+
+    async def _settle(self, case: Case) -> None:
+        try:
+            case.message = parse(case.delivery.body)
+        except SummaryStatsError as error:
+            body = one_line(case.delivery.body[:LOGGED_BODY_CHARACTERS], LOGGED_BODY_CHARACTERS)
+            log.warning("not a message", body=body)
+            await self._fail(case, error)
+            return
+        with structlog.contextvars.bound_contextvars(project_id=case.message.project_id, run_id=case.message.run_id):
+            _report_received(case.delivery, case.message)
+            try:
+                await self._work(case, case.message)
+            except LeaseLostError:
+                log.warning("left alone: the lease was lost")
+            except SupersededError:
+                await self._superseded(case)
+            except SummaryStatsError as error:
+                await self._fail(case, error)
+            except SettingsError:
+                raise
+            except Exception as error:
+                log.exception("defect")
+                await self._fail(case, InternalError(f"{type(error).__name__}: {error}"))
+
+    async def _work(self, case: Case, message: ProjectMessage) -> None:
+        lease = case.lease
+        work = self.work(message, case.progress, lease)
+        ending = await unless(work, lease.lost, lease.expiring, self.drain.released)
+        if not lease.held:
+            raise LeaseLostError
+        if ending:
+            _report_done(ending, case.progress)
+            await self._call(case, "delete", partial(self.queue.delete, case.delivery))
+        elif lease.expiring.is_set():
+            raise JobTimeoutError("let go of after nearly 12 h, the longest that SQS hides a message")
+        else:
+            await self._release(case)
+
+    async def _release(self, case: Case) -> None:
+        log.info("released")
+        await self._call(case, "release", partial(self.queue.hide, case.delivery, 0))
+
+    async def _superseded(self, case: Case) -> None:
+        """Another worker published other inputs meanwhile: look again at once, while there are attempts left."""
+        if case.delivery.attempt >= self.queue.limit:
+            await self._fail(
+                case, PublishFailedError("superseded: other workers kept publishing this project meanwhile")
+            )
+        else:
+            log.info("superseded")
+            await self._release(case)
+
+    async def _fail(self, case: Case, error: SummaryStatsError) -> None:
+        if not case.lease.held:
+            log.warning("left alone: the lease was lost", reason=error.reason, error=error.line)
+            return
+        fate = verdict(error, case.delivery.attempt, self.queue.limit)
+        log.warning("failed", reason=error.reason, error=error.line, stage=case.progress.stage, fate=str(fate))
+        if isinstance(fate, Bury):
+            await self._bury(case, error)
+        else:
+            pause = min(fate.pause_seconds, case.lease.longest_pause)
+            await self._call(case, "pause", partial(self.queue.hide, case.delivery, pause))
+
+    async def _bury(self, case: Case, error: SummaryStatsError) -> None:
+        """To the dead-letter queue first, off the work queue second: a crash between leaves two copies, never none."""
+        telemetry.metrics({"ProjectsFailed": (1, "Count")}, Reason=error.reason)
+        if case.message and not error.retried:
+            await self._record(case, case.message, error)
+        epitaph = self._epitaph(case, error)
+        if await self._call(case, "bury", partial(self.queue.send_dead_letter, case.delivery, epitaph)):
+            await self._call(case, "delete", partial(self.queue.delete, case.delivery))
+
+    async def _record(self, case: Case, message: ProjectMessage, error: SummaryStatsError) -> None:
+        try:
+            await self.record_failure(message, case.progress.stage, error, lambda: case.lease.held)
+        except (SummaryStatsError, SettingsError, LeaseLostError) as fault:
+            log.warning("failure not recorded", error=one_line(str(fault)))
+
+    def _epitaph(self, case: Case, error: SummaryStatsError) -> dict[str, str]:
+        return {
+            "dpss.reason": error.reason,
+            "dpss.error": error.line,
+            "dpss.attempts": str(case.delivery.attempt),
+            "dpss.failed_at": f"{now():%Y-%m-%dT%H:%M:%SZ}",
+            "dpss.stage": case.progress.stage,
+            "dpss.worker": self.identity.worker,
+            "dpss.log": self.identity.log,
+        }
+
+    async def _call(self, case: Case, what: str, call: Callable[[], Awaitable[None]]) -> bool:
+        """Whether SQS did it, asked again while the lease holds; else the message is visible again when that ends."""
+        await case.lease.stop_renewing()
+        try:
+            async with asyncio.timeout(case.lease.remaining):
+                await persist(call, lambda: case.lease.held, tries=None)
+        except (*FAULTS, TimeoutError) as error:
+            log.error("not settled", call=what, error=one_line(str(error)))  # noqa: TRY400 - expected, and explained
+            return False
+        return True
+
+
+def _report_received(delivery: Delivery, message: ProjectMessage) -> None:
+    waited = max(0.0, time.time() - delivery.sent_at)
+    log.info("received", matrices=len(message.matrices), queue_wait_seconds=round(waited, 1))
+    if delivery.attempt == 1:  # later it is the pauses that are waited for
+        telemetry.metrics({"QueueWait": (waited, "Seconds")})
+
+
+def _report_done(ending: Ending, progress: Stages) -> None:
+    log.info(ending.what, seconds=progress.seconds, peak_rss_mib=ending.peak_rss_mib)
+    telemetry.metrics({"ProjectsDone": (1, "Count")}, Ending=ending.what)
+    if ending.peak_rss_mib is not None:
+        telemetry.metrics({"PeakMemory": (ending.peak_rss_mib, "Megabytes")})
+    for stage, seconds in progress.seconds.items():
+        telemetry.metrics({"StageSeconds": (seconds, "Seconds")}, Stage=stage)

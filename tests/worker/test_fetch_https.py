@@ -14,7 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from mypy_boto3_s3 import S3Client
 
+from infra.local.stack import Stack
 from shared.errors import (
     AccessDeniedError,
     MatrixNotFoundError,
@@ -22,9 +24,11 @@ from shared.errors import (
     SourceUnavailableError,
     SummaryStatsError,
 )
+from shared.messages import MatrixReference
 from tests.worker.portal import ADDRESS, Portal, Reply, Script, file, listening, redirect, serving, was_left_alone
 from worker import hops
 from worker.addresses import AllowedPlaces
+from worker.fetch import fetch as fetch_matrix
 from worker.fetch_https import TRIES, fetch_https
 from worker.hops import Client
 from worker.landing import Landed
@@ -46,8 +50,10 @@ class Fetcher:
     looked_up: list[str] = field(default_factory=list)
 
     def __call__(self, uri: str, version: str | None = None) -> Landed:
-        client = Client(AllowedPlaces(self.portal.url, HOSTS), self.pauses.append, self._look_up)
-        return fetch_https(uri, version, self.folder, client)
+        return fetch_https(uri, version, self.folder, self.client())
+
+    def client(self) -> Client:
+        return Client(AllowedPlaces(self.portal.url, HOSTS), self.pauses.append, self._look_up)
 
     def _look_up(self, host: str, _port: int) -> list[str]:
         self.looked_up.append(host)
@@ -250,12 +256,26 @@ def test_a_file_that_was_replaced_meanwhile_starts_anew(fetch: Fetcher, portal: 
     assert landed.etag == "two"
 
 
-@pytest.mark.parametrize("place", ["", "bytes 0-3071999/3072000", "bytes 100-3071999/9999999", "bytes 100-200/3072000"])
-def test_a_part_that_is_not_the_rest_is_not_glued_on(fetch: Fetcher, portal: Portal, place: str) -> None:
-    wrong = Reply(206, {"ETag": '"one"', "Content-Range": place}, BODY[100:])
+@pytest.mark.parametrize(
+    ("place", "start"),
+    [
+        ("", 100),
+        ("bytes 0-3071999/3072000", 0),
+        ("bytes 100-3071999/9999999", 100),
+        ("bytes 100-200/3072000", 100),
+        ("bytes 100-3071999/3072000", 0),
+    ],
+)
+def test_a_part_that_is_not_the_rest_is_not_glued_on(fetch: Fetcher, portal: Portal, place: str, start: int) -> None:
+    wrong = Reply(206, {"ETag": '"one"', "Content-Range": place}, BODY[start:])
     landed = fetch(portal.answers("/m", file(BODY, sent=100), wrong, file(BODY)))
     assert landed.sha256 == SHA256
     assert fetch.ranges() == [None, "bytes=100-", None]
+
+
+def test_a_whole_answer_is_not_taken_for_a_part(fetch: Fetcher, portal: Portal) -> None:
+    whole = Reply(200, {"ETag": '"one"', "Content-Range": "bytes 100-3071999/3072000"}, BODY[100:])
+    assert fetch(portal.answers("/m", file(BODY, sent=100), whole)).path.read_bytes() == BODY[100:]
 
 
 def test_a_part_that_was_not_asked_for_is_not_taken(fetch: Fetcher, portal: Portal) -> None:
@@ -364,34 +384,47 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(secure: Fetcher) -> No
     assert not secure.pauses
 
 
-def test_the_address_that_was_looked_at_is_asked_by_its_name(
-    secure: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def trusted(secure: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetcher:
+    """The same portal, its certificate among those that this machine trusts."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "portal.test.pem"))
-    assert secure(secure.portal.answers("/m", file(BODY))).sha256 == SHA256
-    assert secure.looked_up == ["portal.test"]
-    assert secure.portal.asked[0].headers["Host"] == secure.portal.url.removeprefix("https://")
+    return secure
 
 
-def test_a_certificate_of_another_name_is_refused(
-    secure: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "portal.test.pem"))
-    secure.portal.url = secure.portal.url.replace("portal.test", "other.test")
+def test_the_address_that_was_looked_at_is_asked_by_its_name(trusted: Fetcher) -> None:
+    assert trusted(trusted.portal.answers("/m", file(BODY))).sha256 == SHA256
+    assert trusted.looked_up == ["portal.test"]
+    assert trusted.portal.asked[0].headers["Host"] == trusted.portal.url.removeprefix("https://")
+
+
+def test_a_certificate_of_another_name_is_refused(trusted: Fetcher) -> None:
+    trusted.portal.url = trusted.portal.url.replace("portal.test", "other.test")
     with pytest.raises(SourceUnavailableError, match="bad certificate: Hostname mismatch"):
-        secure(secure.portal.answers("/m", file(BODY)))
+        trusted(trusted.portal.answers("/m", file(BODY)))
 
 
-def test_a_file_cut_under_tls_is_resumed(secure: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "portal.test.pem"))
-    assert secure(secure.portal.answers("/m", file(BODY, sent=100), file(BODY))).path.read_bytes() == BODY
-    assert secure.ranges() == [None, "bytes=100-"]
+def test_a_file_cut_under_tls_is_resumed(trusted: Fetcher) -> None:
+    assert trusted(trusted.portal.answers("/m", file(BODY, sent=100), file(BODY))).path.read_bytes() == BODY
+    assert trusted.ranges() == [None, "bytes=100-"]
 
 
-def test_a_redirect_from_tls_to_none_is_refused(
-    secure: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "portal.test.pem"))
-    plain = secure.portal.url.replace("https", "http") + "/m"
+def test_a_redirect_from_tls_to_none_is_refused(trusted: Fetcher) -> None:
+    plain = trusted.portal.url.replace("https", "http") + "/m"
     with pytest.raises(AccessDeniedError, match="only https on port 443"):
-        secure(secure.portal.answers("/m", redirect(plain)))
+        trusted(trusted.portal.answers("/m", redirect(plain)))
+
+
+@pytest.mark.parametrize(("version", "expected"), [("the portal's own", "the portal's own"), (None, "one")])
+def test_a_manifest_has_the_portals_version_or_else_the_etag(
+    trusted: Fetcher, s3: S3Client, version: str | None, expected: str
+) -> None:
+    matrix = MatrixReference(uri=trusted.portal.answers("/m", file(BODY)), version=version, species="homo_sapiens")
+    known = fetch_matrix(matrix, trusted.folder, s3, trusted.client()).input
+    assert (known.uri, known.version, known.sha256, known.size_bytes) == (matrix.uri, expected, SHA256, len(BODY))
+
+
+def test_a_manifest_has_the_etag_of_what_lies_in_s3(fetch: Fetcher, s3: S3Client, stack: Stack) -> None:
+    put = s3.put_object(Bucket=stack.matrix_bucket, Key="m", Body=BODY)
+    matrix = MatrixReference(uri=f"s3://{stack.matrix_bucket}/m", version="an older one")
+    known = fetch_matrix(matrix, fetch.folder, s3, fetch.client()).input
+    assert (known.version, known.sha256) == (put["ETag"].strip('"'), SHA256)

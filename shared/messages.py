@@ -13,6 +13,8 @@ SPECIES_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
 MAX_MESSAGE_BYTES: Final = 1_048_576
 """SQS takes 1 MiB a message and a batch, attributes included (SQS developer guide, "Message quotas")."""
 MAX_MATRICES: Final = 1_000
+PLACE_CHARACTERS: Final = 100
+"""Of the name of a wrong field: an unknown one is as long as its sender pleases."""
 
 Source = Literal["canned", "fresh", "cellxgene"]
 Requester = Literal["schedule", "manual", "replay"]
@@ -29,7 +31,7 @@ ProjectId = Annotated[str, StringConstraints(pattern=PROJECT_ID_PATTERN)]
 
 
 def _reachable_uri(uri: str) -> str:
-    if not uri.startswith(("s3://", "https://")):
+    if not uri.startswith(("s3://", "https://", "http://")):  # http:// is refused later, but for the portal's own host
         raise ValueError("a matrix is at s3:// or https://")
     return _plain(uri)
 
@@ -73,7 +75,7 @@ def parse(body: str) -> ProjectMessage:
         return ProjectMessage.model_validate_json(body, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the body"
+        place = one_line(".".join(str(part) for part in first["loc"]), PLACE_CHARACTERS) or "the body"
         others = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise InvalidMessageError(one_line(f"{place}: {first['msg'].removeprefix('Value error, ')}{others}")) from None
 

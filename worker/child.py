@@ -52,11 +52,11 @@ class Job:
     key_prefix: str
     folder: str
     figure_formats: tuple[str, ...]
+    portal_url: str
+    allowed_hosts: tuple[str, ...]
     memory_mib: int | None
     log_format: LogFormat
     log_context: dict[str, Any]
-    portal_url: str = ""
-    allowed_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ def run(until_idle: float | None) -> None:
     DPSS_QUEUE_URL, DPSS_DLQ_URL    the two queues                                  [required]
     DPSS_FIGURE_BUCKET              where figures are published                     [required]
     DPSS_FIGURE_PREFIX              [default: project-assets/project-stats/]
+    DPSS_PORTAL_URL                 the portal; its host may be asked for matrices  [default: per environment]
+    DPSS_ALLOWED_HOSTS              that https:// matrices may come from            [default: the portals']
     DPSS_WORKER_SLOTS               projects in hand at once                        [default: 1]
     DPSS_JOB_MEMORY_MIB             ceiling of one project                          [default: the container's]
     DPSS_JOB_TIMEOUT_SECONDS        time limit of one project                       [default: 21600]
@@ -142,7 +144,16 @@ async def _consume(
         publisher = Publisher(
             Bucket(s3, settings.figure_bucket), settings.figure_prefix, identity.worker, settings.visibility_seconds
         )
-        projects = Projects(publisher, children, protection, folder, settings.figure_formats, log_format)
+        projects = Projects(
+            publisher=publisher,
+            children=children,
+            protection=protection,
+            folder=folder,
+            figure_formats=settings.figure_formats,
+            portal_url=settings.portal_url,
+            allowed_hosts=settings.allowed_hosts,
+            log_format=log_format,
+        )
         consumer = Consumer(
             queue=queue,
             settlement=Settlement(queue, projects.work, projects.record_failure, drain, identity),

@@ -28,6 +28,8 @@ class Projects:
     protection: Protection
     folder: Path
     figure_formats: tuple[str, ...]
+    portal_url: str
+    allowed_hosts: tuple[str, ...]
     log_format: LogFormat
 
     async def work(self, message: ProjectMessage, progress: Stages, lease: Lease) -> Ending:
@@ -69,6 +71,8 @@ class Projects:
             key_prefix=self.publisher.prefix,
             folder=str(folder),
             figure_formats=self.figure_formats,
+            portal_url=self.portal_url,
+            allowed_hosts=self.allowed_hosts,
             memory_mib=self.children.ceilings.memory_mib,
             log_format=self.log_format,
             log_context=structlog.contextvars.get_contextvars(),

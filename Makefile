@@ -9,11 +9,11 @@ ifeq ($(strip $(AWS_CA_BUNDLE)),)
 unexport AWS_CA_BUNDLE # AWS clients take an empty one for a file that is not there
 endif
 
-.PHONY: help install demo test lint format requirements
+.PHONY: help install demo test lint format chaos bench-queue bench-start requirements
 .DEFAULT_GOAL := help
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## the environment in .venv, with the three commands
 
@@ -35,6 +35,15 @@ lint: $(STAMP) ## style, types, and who may import whom
 format: $(STAMP) ## style, where it can be put right by itself
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
+
+chaos: $(STAMP) ## three workers killed, frozen and cut off for minutes, and what became of each message; ARGS=--help
+	@exec $(BIN)/python -m tests.chaos $(ARGS)
+
+bench-queue: $(STAMP) ## how fast a worker settles what is up to date, beside a bare receive-get-delete loop
+	@exec $(BIN)/python -m tests.bench.queue $(ARGS)
+
+bench-start: $(STAMP) ## from a message to the first byte of its matrix, in a warm worker and in a cold process
+	@exec $(BIN)/python -m tests.bench.start $(ARGS)
 
 requirements: $(STAMP) ## requirements/*.txt anew from pyproject.toml
 	$(COMPILE) --extra worker --extra local --extra dev --output-file requirements/dev.txt

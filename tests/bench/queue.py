@@ -10,8 +10,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING
@@ -26,6 +24,7 @@ from infra.local.emulator import client_environ
 from shared import keys
 from shared.manifest import Manifest, fingerprint
 from shared.messages import MatrixReference, ProjectMessage, now
+from tests.bench.server import server
 from worker.persistence import CLIENT_OPTIONS
 
 if TYPE_CHECKING:
@@ -34,23 +33,6 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs.type_defs import MessageTypeDef
 
 PREFIX = "project-assets/project-stats/"
-SERVER = """
-import sys
-from infra.local.emulator import emulator
-with emulator() as address:
-    print(address, flush=True)
-    sys.stdin.read()
-"""
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    """The embedded SQS and S3 in a process of its own."""
-    command = [sys.executable, "-c", SERVER]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        yield process.stdout.readline().strip()
-        process.terminate()
 
 
 def put_up_to_date(s3: "S3Client", stack: stacks.Stack) -> ProjectMessage:

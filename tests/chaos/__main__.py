@@ -1,6 +1,7 @@
 """``python -m tests.chaos``: the worker's promise under everything that can be done to it."""
 
 import json
+import os
 import random
 import shutil
 import sys
@@ -10,9 +11,14 @@ from pathlib import Path
 import click
 
 from infra.local.cli import SIGNALLED
+from infra.local.emulator import client_environ
 from infra.local.processes import Interrupted, stop_on_signals
+from shared.settings import PREFIX
 from tests.chaos.run import LOGS, Plan, run
 from tests.chaos.tally import lines, tally
+
+NOWHERE = "http://127.0.0.1:9"
+"""For a client that was not told where to go (RFC 863: the discard port)."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -33,6 +39,9 @@ def main(
     Exits 1 where a promise was broken, and names every one.
     """
     stop_on_signals()
+    for name in [name for name in os.environ if name.startswith(("AWS_", PREFIX))]:
+        del os.environ[name]
+    os.environ.update(client_environ(NOWHERE))
     seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     plan = Plan(seed, messages, workers, minutes * 60, lease, faults=faults)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))

@@ -20,6 +20,8 @@ KINDS: Final[Mapping[str, Reaction]] = {
     "answer cut": cut_midway,
     "hang": hang(HANG_SECONDS),
 }
+RARE: Final[Mapping[str, float]] = {"hang": 0.25}
+"""How often a kind comes, beside others at 1: who waits in vain does nothing else meanwhile."""
 
 
 class Weather:
@@ -37,6 +39,6 @@ class Weather:
         with self._turn:
             if not self.bad or self._lot.random() >= self._share:
                 return None
-            kind = self._lot.choice(list(self._kinds))
+            (kind,) = self._lot.choices(list(self._kinds), [RARE.get(kind, 1) for kind in self._kinds])
             self.injected[kind] += 1
         return self._kinds[kind]

@@ -22,10 +22,10 @@ class Admission:
     def room(self, in_hand: int) -> int:
         """Projects that may still be taken; one always, when there is none, for a project too large fails by itself."""
         free = self.slots - in_hand
-        if in_hand == 0 or free <= 0 or self.ceiling is None or self.budget is None:
+        if free <= 0 or self.ceiling is None or self.budget is None:
             return free
         unpromised = self._obtainable(self.budget) - in_hand * self.ceiling
-        return max(0, min(free, int(unpromised // self.ceiling)))
+        return max(0 if in_hand else 1, min(free, int(unpromised // self.ceiling)))
 
     def _obtainable(self, budget: int) -> float:
         """MiB that this worker's projects have or could have at this moment, for others use the machine too."""

@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from shared import telemetry
 from shared.errors import (
     BY_REASON,
     InternalError,
@@ -39,8 +40,16 @@ if TYPE_CHECKING:
 PR_SET_PDEATHSIG: Final = 1
 WATCH_SECONDS: Final = 0.25
 """Between looks at the child's memory: what it can add in that time has to fit into the headroom."""
+START_SECONDS: Final = 10.0
+"""For a child that is given up to be started after all; then what it is forked from is stuck, and killed."""
+FORK_SERVER_DIED: Final = 255
+"""What multiprocessing gives for a child's exit code when nobody is left to tell it."""
 WARM_PID: Final = "warm.pid"
 """The file in the worker's folder in which the process that children are forked from says who it is."""
+PARENT_PID: Final = "DPSS_PARENT_PID"
+"""The variable that tells a process who started it."""
+
+log = telemetry.logger("child")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,7 @@ class Children:
         when the thread that started it ends.
         """
         self._pid_file = folder / WARM_PID
-        os.environ["TMPDIR"] = str(folder)
+        os.environ |= {"TMPDIR": str(folder), PARENT_PID: str(os.getpid())}
         # multiprocessing has no public way to say where its socket is
         multiprocessing.current_process()._config["tempdir"] = _short(folder)  # type: ignore[attr-defined] # noqa: SLF001
         self._context.set_forkserver_preload(["worker.tied", "worker.warm"])
@@ -100,9 +109,12 @@ class Children:
     def close(self) -> None:
         """End the process that children are forked from."""
         with contextlib.suppress(OSError, ValueError):  # it had not come far enough to tell; then it ends with us
-            pid = int(self._pid_file.read_text())
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            os.waitpid(self._kill_warm(), 0)
+
+    def _kill_warm(self) -> int:
+        pid = int(self._pid_file.read_text())
+        os.kill(pid, signal.SIGKILL)
+        return pid
 
     def _fork_one(self, loop: asyncio.AbstractEventLoop) -> None:
         """Fork a child that looks whether it is warm: it comes when the imports are done, or never."""
@@ -137,8 +149,20 @@ class Children:
             raise JobTimeoutError(f"stopped after {self.ceilings.seconds:,.0f} s (DPSS_JOB_TIMEOUT_SECONDS)") from None
         finally:
             self._running.discard(process)
-            await _end(process, starting)
+            await self._end(process, starting)
             reader.close()
+
+    async def _end(self, process: "ForkServerProcess", starting: asyncio.Future[None]) -> None:
+        """No child is left, whatever happened; uncancelled, since one that is still being started has to be awaited."""
+        with contextlib.suppress(BaseException):
+            await asyncio.wait([starting], timeout=START_SECONDS)
+            if not starting.done():
+                log.warning("children cannot be forked", waited_seconds=START_SECONDS)
+                self._kill_warm()
+            await starting
+        if process.pid:
+            process.kill()
+            await asyncio.to_thread(process.join)
 
     async def _watch(self, process: "ForkServerProcess", reader: Connection, on_stage: Callable[[str], None]) -> None:
         stir = asyncio.Event()
@@ -187,16 +211,9 @@ def _epitaph(exit_code: int | None) -> str:
         name = signal.Signals(-exit_code).name
         hint = " (the kernel's, if memory ran out)" if name == "SIGKILL" else ""
         return f"the project's process died of {name}{hint}"
+    if exit_code == FORK_SERVER_DIED:
+        return "the project's process died with the one that it was forked from"
     return f"the project's process ended with exit code {exit_code}"
-
-
-async def _end(process: "ForkServerProcess", starting: asyncio.Future[None]) -> None:
-    """No child is left, whatever happened; uncancelled, since a child that is still being started has to be awaited."""
-    with contextlib.suppress(BaseException):
-        await starting
-    if process.pid:
-        process.kill()
-        await asyncio.to_thread(process.join)
 
 
 @contextlib.contextmanager
@@ -240,3 +257,5 @@ def die_with_parent() -> None:
     """Linux ends this process when the one that started it ends (prctl(2)); to be called again after a fork."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(os.environ[PARENT_PID]):  # it ended before
+        os._exit(1)

@@ -1,6 +1,7 @@
 """One project in a process of its own: fetch its matrices, build its figures, tell the parent how it went."""
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -13,6 +14,7 @@ from botocore.config import Config
 from shared import aws, telemetry
 from shared.errors import InternalError, JobOutOfMemoryError, SettingsError, SummaryStatsError
 from shared.messages import MatrixReference
+from worker import limits
 from worker.addresses import AllowedPlaces
 from worker.build import Request, build
 from worker.child import Job
@@ -34,12 +36,19 @@ def main(job: Job, writer: Connection) -> None:
         except SettingsError as error:
             _say(writer, reason=InternalError.reason, error=str(error))
         except MemoryError:
-            _say(writer, reason=JobOutOfMemoryError.reason, error="an allocation was refused")
+            _say(writer, reason=JobOutOfMemoryError.reason, error=_refused(job.memory_mib))
         except Exception as error:
             log.exception("defect")
             _say(writer, reason=InternalError.reason, error=f"{type(error).__name__}: {error}")
         else:
             _say(writer, done=True)
+
+
+def _refused(ceiling_mib: int | None) -> str:
+    size = limits.resident_mib(os.getpid())
+    peak = f" at a peak of {size.peak:,.0f} MiB" if size else ""
+    bound = f"; its ceiling is {ceiling_mib:,} MiB (DPSS_JOB_MEMORY_MIB)" if ceiling_mib else ""
+    return f"more memory was refused{peak}{bound}"
 
 
 def _say(writer: Connection, **word: object) -> None:

@@ -7,9 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from worker.child import WARM_PID, die_with_parent, leave_signals_to_parent
+from worker.child import PARENT_PID, WARM_PID, die_with_parent, leave_signals_to_parent
 
 die_with_parent()
+os.environ[PARENT_PID] = str(os.getpid())
 leave_signals_to_parent()
 try:
     Path(os.environ["TMPDIR"], WARM_PID).write_text(str(os.getpid()))

@@ -9,13 +9,11 @@ from tests.chaos.verdict import Facts, broken_promises, fates, named
 
 def tally(facts: Facts) -> dict[str, Any]:
     """The numbers."""
-    ended = Counter(fates(facts).values())
+    fate_of = fates(facts)
     stops = [ended.seconds for ended in facts.ended if ended.cause == "terminated"]
-    in_use = {key for manifest in facts.manifests.values() for key in named(manifest)}
-    beside = [key for key in facts.keys - in_use if not key.endswith("/manifest.json")]
     return {
         "sent": dict(facts.sent),
-        "projects": dict(ended.most_common()),
+        "projects": dict(Counter(fate_of.values()).most_common()),
         "rubbish_buried": sum(letter.project_id not in facts.projects for letter in facts.letters),
         "torments": dict(facts.torments),
         "faults": dict(facts.faults),
@@ -23,9 +21,17 @@ def tally(facts: Facts) -> dict[str, Any]:
         "longest_stop_seconds": round(max(stops, default=0.0), 1),
         "peak_mib": round(facts.peak_mib),
         "manifests_looked_at_meanwhile": facts.looks,
-        "unnamed_objects": dict(Counter(key.rpartition("/")[2] for key in beside)),
+        "left_over_objects": dict(Counter(key.rpartition("/")[2] for key in _left_over(facts, fate_of))),
         "broken_promises": broken_promises(facts),
     }
+
+
+def _left_over(facts: Facts, fate_of: Mapping[str, str]) -> set[str]:
+    """What no manifest names, and is neither a manifest nor the record of a failure where nothing is published."""
+    meant = {key for manifest in facts.manifests.values() for key in named(manifest)}
+    meant |= {key for key in facts.keys if key.endswith("/manifest.json")}
+    failed = tuple(f"/{project_id}/failure.json" for project_id, fate in fate_of.items() if fate != "published")
+    return {key for key in facts.keys - meant if not key.endswith(failed)}
 
 
 def lines(counted: Mapping[str, Any]) -> Iterator[str]:

@@ -49,6 +49,7 @@ def main(
     try:
         counted = tally(run(plan, folder, lambda line: click.echo(line, err=True)))
     except Interrupted as stop:
+        shutil.rmtree(folder)
         sys.exit(SIGNALLED + stop.signal_number)
     click.echo(json.dumps(counted, indent=1) if as_json else "\n".join(lines(counted)))
     if counted["broken_promises"]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from infra.local.stack import Stack
 from shared.aws import etag
+from shared.keys import parse_canned
 from shared.messages import MatrixReference, ProjectMessage, now
-from tests.tiny import Tiny, tiny_projects
+from tests.tiny import tiny_projects
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -70,12 +71,9 @@ class Campaign:
 
     def _send_new(self) -> None:
         kind = self._lot.choice(list(self._tiny))
-        suffix = self._tiny[kind].suffix
-        species, _, rest = suffix.partition(".")
         project_id = f"p-{len(self.projects):04}"
-        empty = Sent(
-            project_id, f"{project_id}.{suffix}", kind, species if "_" in species and rest else None, "", "", None
-        )
+        key = f"{project_id}.{self._tiny[kind].suffix}"
+        empty = Sent(project_id, key, kind, parse_canned(key).species, version="", sha256="", failure=None)
         self._send(self._put(empty, kind))
 
     def _replaceable(self) -> list[str]:
@@ -88,7 +86,7 @@ class Campaign:
         self._send(self._put(old, self._lot.choice([kind for kind in REPLACEABLE if kind != old.kind])))
 
     def _put(self, sent: Sent, kind: str) -> Sent:
-        tiny: Tiny = self._tiny[kind]
+        tiny = self._tiny[kind]
         answer = self._s3.put_object(Bucket=self._stack.matrix_bucket, Key=sent.key, Body=tiny.contents)
         digest = hashlib.sha256(tiny.contents).hexdigest()
         return replace(sent, kind=kind, version=etag(answer["ETag"]), sha256=digest, failure=tiny.failure)

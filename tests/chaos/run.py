@@ -21,8 +21,9 @@ from producer.status import depth
 from shared.settings import PREFIX, WorkerSettings
 from tests.chaos.campaign import Campaign
 from tests.chaos.observer import Observer, Store
-from tests.chaos.seat import Seat, Tormentor
+from tests.chaos.seat import Ended, Seat
 from tests.chaos.server import served
+from tests.chaos.tormentor import Tormentor
 from tests.chaos.verdict import CRASHED, SLACK_SECONDS, STOP_SECONDS, Facts, Letter
 from tests.faults.proxy import FaultyServer
 from tests.faults.weather import Weather
@@ -95,8 +96,8 @@ def run(plan: Plan, folder: Path, tell: Callable[[str], None]) -> Facts:
                 weather.bad = False
             _work_off(plan, ground, seats, tell)
             _stop(seats)
-        _sweep(ground)
-        return _facts(ground, campaign, tormentor, observer, seats)
+        ended = [*(ended for seat in seats for ended in seat.ended), _sweep(ground)]
+        return _facts(ground, campaign, tormentor, observer, seats, ended)
 
 
 @contextmanager
@@ -140,9 +141,9 @@ def _torment(
     plan: Plan, ground: Ground, campaign: Campaign, tormentor: Tormentor, seats: list[Seat], tell: Callable[[str], None]
 ) -> None:
     clock = Clock("torment", plan.seconds, tell)
-    while clock.passed < plan.seconds:
-        due = min(plan.messages, plan.messages * clock.passed / (SENDING * plan.seconds))
-        if campaign.sent.total() < due:
+    while clock.passed < plan.seconds or campaign.sent.total() < plan.messages:
+        due = plan.messages * clock.passed / (SENDING * plan.seconds)
+        if campaign.sent.total() < min(due, plan.messages):
             campaign.send(ground.in_work())
         else:
             time.sleep(LOOK_SECONDS)
@@ -182,15 +183,22 @@ def _await(condition: Callable[[], bool], seats: list[Seat], seconds: float) -> 
             seat.tend()
 
 
-def _sweep(ground: Ground) -> None:
+def _sweep(ground: Ground) -> Ended:
     """A last worker, which finds nothing but what others left."""
     with Processes(ground.environ, ground.folder / LOGS) as processes:
         worker = processes.start("sweeper", ["dpss-worker", "run", "--until-idle", "1"])
         wait([worker], START_SECONDS)
-        assert worker.popen.returncode == 0, worker.last_words()
+    return Ended("sweeper", "terminated", worker.popen.returncode, 0.0, worker.last_words().splitlines()[-1])
 
 
-def _facts(ground: Ground, campaign: Campaign, tormentor: Tormentor, observer: Observer, seats: list[Seat]) -> Facts:
+def _facts(
+    ground: Ground,
+    campaign: Campaign,
+    tormentor: Tormentor,
+    observer: Observer,
+    seats: list[Seat],
+    ended: list[Ended],
+) -> Facts:
     published = {project_id: ground.store.manifest(project_id) for project_id in campaign.projects}
     manifests = {project_id: manifest for project_id, manifest in published.items() if manifest}
     digests = [ground.store.digests(manifest) for manifest in manifests.values()]
@@ -206,7 +214,7 @@ def _facts(ground: Ground, campaign: Campaign, tormentor: Tormentor, observer: O
         messages_left=ground.messages_left(),
         scratch_left=sorted(str(path.relative_to(ground.folder)) for place in places for path in place.rglob("*")),
         processes_left=sorted(pid for seat in seats for pid in seat.processes()),
-        ended=[ended for seat in seats for ended in seat.ended],
+        ended=ended,
         grace_seconds=GRACE_SECONDS,
         torments=tormentor.done,
         faults=sum((weather.injected for weather in ground.weathers), Counter[str]()),
@@ -225,7 +233,7 @@ def _letters(ground: Ground) -> Iterator[Letter]:
 
 
 class Clock:
-    """The time since a phase began, said now and then."""
+    """The time since ``phase`` began, which may take ``seconds``; told now and then."""
 
     def __init__(self, phase: str, seconds: float, tell: Callable[[str], None]) -> None:
         self._phase, self._seconds, self._tell = phase, seconds, tell

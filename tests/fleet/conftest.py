@@ -25,7 +25,7 @@ from mypy_boto3_sqs.type_defs import MessageTypeDef
 from infra.local import emulator as local
 from infra.local import stack as stacks
 from infra.local.stack import Stack
-from shared.manifest import Manifest
+from shared.manifest import Figure, Manifest, Table
 from shared.settings import PREFIX
 from tests.faults.proxy import FaultyServer
 from tests.tiny import Tiny, tiny_projects
@@ -34,13 +34,13 @@ PATIENCE_SECONDS = 120
 FIGURES = "project-assets/project-stats/"
 
 
-def eventually[T](look: Callable[[], T | None], what: str) -> T:
+def eventually[T](look: Callable[[], T | None], what: str, pause: float = 0.05) -> T:
     """What ``look`` gives as soon as it is true; fails after a patience that no healthy machine needs."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if found := look():
             return found
-        time.sleep(0.05)
+        time.sleep(pause)
     pytest.fail(f"{what}: not within {PATIENCE_SECONDS} s")
 
 
@@ -277,7 +277,8 @@ def published(s3: S3Client, stack: Stack, project_id: str) -> Manifest | None:
     manifest = Manifest.model_validate_json(body)
     for entity in manifest.entities:
         for library in entity.libraries:
-            for file in (*library.figures, *library.tables):
+            files: list[Figure | Table] = [*library.figures, *library.tables]
+            for file in files:
                 contents = s3.get_object(Bucket=stack.figure_bucket, Key=file.key)["Body"].read()
                 assert hashlib.sha256(contents).hexdigest() == file.sha256, f"{file.key} is not what the manifest says"
     return manifest

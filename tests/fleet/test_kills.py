@@ -5,6 +5,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from tests.faults.reactions import hang
 from tests.faults.rules import first, nth, s3_call, when
 from tests.fleet.conftest import Command, Site, eventually, handles, outliving, site
 from tests.tiny import Tiny
+from worker.failures import FIRST_PAUSE_SECONDS
 
 VISIBILITY_SECONDS = 5
 OUTLIVE_SECONDS = 2
@@ -153,3 +156,82 @@ def test_a_worker_killed_while_it_publishes_leaves_no_manifest_of_what_is_half_w
     assert manifest
     assert [entity.libraries[0].statistics["genes"] for entity in manifest.entities] == [200]
     crew.site.wait_until_settled()
+
+
+@pytest.fixture(scope="module")
+def place(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Two attempts a message."""
+    with site(endpoint, tmp_path_factory.mktemp("place"), max_receive_count=2) as place:
+        yield place
+
+
+def test_a_worker_killed_at_its_start_leaves_no_process(place: Site) -> None:
+    with place.fleet.worker() as worker:
+        eventually(worker.warm_process, "the process that children are forked from", pause=0)
+        with handles(worker.family()) as running:
+            kill(worker.process.pid)
+            assert not outliving(running, OUTLIVE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def worker(place: Site) -> Iterator[Command]:
+    """A worker that has to survive all that is done to its children."""
+    with place.fleet.worker() as worker:
+        yield worker
+        assert worker.process.poll() is None
+
+
+def child_of(worker: Command, place: Site, project_id: str, attempt: int) -> int:
+    """The child that fetches the project's matrix at this attempt."""
+    asked = s3_call(f"/{project_id}.", method="HEAD")
+    eventually(lambda: len(place.server.sent(asked)) >= attempt, f"attempt {attempt} at {project_id}")
+    (child,) = worker.children()
+    return child
+
+
+def test_a_child_that_dies_is_tried_again_after_a_pause_and_buried_at_the_limit(
+    place: Site, worker: Command, tiny: dict[str, Tiny]
+) -> None:
+    asked = s3_call("/deadly.", method="HEAD")
+    with place.server.imposed(when(asked, hang(HELD_SECONDS))):
+        place.send("deadly", tiny["lung"].contents)
+        os.kill(child_of(worker, place, "deadly", 1), signal.SIGKILL)
+        failed = eventually(lambda: worker.said("failed", attempt=1, project_id="deadly"), "the first failure")
+        place.send("meanwhile", tiny["lung"].contents)
+        segfaulting = child_of(worker, place, "deadly", 2)
+        assert worker.said("published", project_id="meanwhile")
+        os.kill(segfaulting, signal.SIGSEGV)
+        letter = place.letter("deadly")
+    received = worker.said("received", attempt=2, project_id="deadly")
+    assert received
+    assert seconds_between(failed, received) >= FIRST_PAUSE_SECONDS - 1
+    assert (failed["reason"], failed["stage"]) == ("crashed", "fetch")
+    assert "SIGKILL" in failed["error"]
+    assert (letter["dpss.reason"], letter["dpss.stage"], letter["dpss.attempts"]) == ("crashed", "fetch", "2")
+    assert "SIGSEGV" in letter["dpss.error"]
+    place.wait_until_settled()
+
+
+def test_the_process_that_children_come_from_is_replaced_when_it_dies(
+    place: Site, worker: Command, tiny: dict[str, Tiny]
+) -> None:
+    with place.server.imposed(when(first(1, s3_call("/orphaned.", method="HEAD")), hang(HELD_SECONDS))):
+        place.send("orphaned", tiny["lung"].contents)
+        child = child_of(worker, place, "orphaned", 1)
+        warm = worker.warm_process()
+        assert warm
+        with handles([child]) as running:
+            os.kill(warm, signal.SIGKILL)
+            assert not outliving(running, OUTLIVE_SECONDS)
+        failed = eventually(lambda: worker.said("failed", attempt=1, project_id="orphaned"), "its failure")
+        assert failed["reason"] == "crashed"
+        assert "forked from" in failed["error"]
+        place.wait_until_settled()
+    assert place.published("orphaned")
+    assert worker.warm_process() not in {warm, None}
+
+
+def seconds_between(one: dict[str, Any], other: dict[str, Any]) -> float:
+    """From one log line to another."""
+    start, end = (datetime.fromisoformat(line["timestamp"]) for line in (one, other))
+    return (end - start).total_seconds()

@@ -36,7 +36,7 @@ log = telemetry.logger("lease")
 class Lease:
     """Holds a message for ``term`` seconds at a time.
 
-    ``lost`` is set when it is no longer ours, for good; ``expiring`` when the ``longest`` time is nearly over.
+    ``lost`` is set when it is no longer ours, for good; ``expiring`` when its 12 h are nearly over.
     ``received`` is on ``clock``; ``hide`` hides the message from others for as many seconds as it is told, from now.
     """
 
@@ -46,7 +46,6 @@ class Lease:
         received: float,
         term: int,
         *,
-        longest: float = LONGEST_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -59,8 +58,8 @@ class Lease:
         self._sleep = sleep
         self._calling = asyncio.Lock()
         self._end = received + term
-        self._last_end = received + longest - GUARD_SECONDS
-        self._wind_up = received + longest - WIND_UP_SECONDS
+        self._last_end = received + LONGEST_SECONDS - GUARD_SECONDS
+        self._wind_up = received + LONGEST_SECONDS - WIND_UP_SECONDS
 
     @property
     def held(self) -> bool:

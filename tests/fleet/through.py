@@ -1,6 +1,8 @@
 """Workers with a faulty server of their own each, and what can be asked of it afterwards."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +51,19 @@ def far_worker(site: Site, *arguments: str, **settings: str) -> Iterator[Far]:
         site.fleet.worker(*arguments, **client_environ(server.address), **settings) as command,
     ):
         yield Far(command, server)
+
+
+@contextmanager
+def far_program(site: Site, program: str, **settings: str) -> Iterator[Far]:
+    """The same, started by Python code of the test's own."""
+    log_path = site.fleet.folder / "program.log"
+    with FaultyServer(site.sqs.meta.endpoint_url) as server, log_path.open("w") as log:
+        environ = site.fleet.environ | client_environ(server.address) | {"DPSS_LOG_FORMAT": "json"} | settings
+        with subprocess.Popen([sys.executable, "-c", program], env=environ, stderr=log, text=True) as process:
+            try:
+                yield Far(Command(process, log_path), server)
+            finally:
+                process.kill()
 
 
 def no_message(exchange: Exchange) -> None:

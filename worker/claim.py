@@ -6,6 +6,7 @@ it. A claim that is not renewed for as long as it says of itself is nobody's: it
 """
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -35,7 +36,10 @@ class SupersededError(Exception):
 
 
 class Words(BaseModel):
-    """What a claim says: whose it is, for how many seconds without renewal, and the keys to delete once all is done."""
+    """What a claim says: whose it is, for how many seconds without renewal, and the keys to delete once all is done.
+
+    For 0 seconds: it was given up, and only the keys are left.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -86,9 +90,15 @@ class Claim:
         if not keys <= self.left_over:
             await self._renew(self._words.model_copy(update={"left_over": keys | self.left_over}))
 
+    def forget_left_over(self) -> None:
+        """Nothing is left to delete."""
+        self._words = self._words.model_copy(update={"left_over": frozenset()})
+
     async def drop(self) -> None:
-        """Give it up, unless another may have it by now."""
-        if self.held():
+        """Give it up, unless another may have it by now; keys that are left to delete are left to the next."""
+        if self.held() and self.left_over:
+            await self._renew(self._words.model_copy(update={"seconds": 0}))
+        elif self.held():
             await self._claimant.bucket.delete(self._claimant.key, self.held)
 
     def _age(self) -> float:
@@ -98,6 +108,7 @@ class Claim:
         before = time.monotonic()
         etag = await _write(self._claimant, words, self._etag, self.held)
         if etag is None:
+            self._renewed = -math.inf  # another's by now: not to be given up either
             raise SupersededError
         self._words, self._etag, self._renewed = words, etag, before
 
@@ -112,7 +123,7 @@ async def claimed(claimant: Claimant) -> AsyncIterator[Claim]:
         try:
             async with asyncio.timeout(DROP_SECONDS):
                 await claim.drop()
-        except (SummaryStatsError, LeaseLostError, TimeoutError) as error:
+        except (SummaryStatsError, LeaseLostError, SupersededError, TimeoutError) as error:
             log.warning("left over", key=claimant.key, error=str(error) or type(error).__name__)
 
 
@@ -122,7 +133,7 @@ async def _claim(claimant: Claimant) -> Claim:
     while claimant.held():
         found = await claimant.bucket.read(claimant.key)
         theirs = _words(found.body) if found else Words()
-        if found is None or found.age > theirs.seconds + CLOCK_SECONDS:
+        if found is None or not theirs.seconds or found.age > theirs.seconds + CLOCK_SECONDS:
             before = time.monotonic()
             ours = Words(token=token, worker=claimant.worker, seconds=claimant.seconds, left_over=theirs.left_over)
             if etag := await _write(claimant, ours, found.etag if found else None, claimant.held):

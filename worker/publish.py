@@ -113,6 +113,7 @@ class Publisher:
                     await self.bucket.delete(key, claim.held)
                 except (SummaryStatsError, LeaseLostError) as error:
                     log.warning("left over", key=key, error=str(error))
+        claim.forget_left_over()
 
 
 def _keys(manifest: Manifest) -> frozenset[str]:

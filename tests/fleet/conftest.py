@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,13 +137,13 @@ class Fleet:
     environ: dict[str, str]
 
     @contextmanager
-    def worker(self, *arguments: str, **settings: str) -> Iterator[Command]:
-        """A worker process, killed at the end if it still runs."""
+    def worker(self, *arguments: str, within: Sequence[str] = (), **settings: str) -> Iterator[Command]:
+        """A worker process, killed at the end if it still runs; ``within`` is a command that turns into it."""
         log_path = self.folder / f"worker-{time.monotonic_ns()}.log"
         environ = self.environ | {"DPSS_LOG_FORMAT": "json"} | settings
         with log_path.open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "worker.cli", "run", *arguments], env=environ, stderr=log, text=True
+                [*within, sys.executable, "-m", "worker.cli", "run", *arguments], env=environ, stderr=log, text=True
             )
         try:
             yield Command(process, log_path)

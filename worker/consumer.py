@@ -77,13 +77,13 @@ class Consumer:
             raise self._fatal
 
     async def _turn(self) -> None:
+        if self._in_hand:
+            await asyncio.sleep(GATHER_SECONDS)
         room = self._room(len(self._in_hand))
         if room <= 0:
             await self._wait_for_room()
             return
-        if self._in_hand:
-            await asyncio.sleep(GATHER_SECONDS)
-        deliveries = await self._receive(self._room(len(self._in_hand)))
+        deliveries = await self._receive(room)
         for delivery in deliveries:
             stopping = self._drain.stopping.is_set()
             self._take(self._settlement.release(delivery) if stopping else self._settlement.see_through(delivery))

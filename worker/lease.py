@@ -47,7 +47,6 @@ class Lease:
         term: int,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.lost = asyncio.Event()
         self.expiring = asyncio.Event()
@@ -55,7 +54,6 @@ class Lease:
         self._received = received
         self._term = term
         self._clock = clock
-        self._sleep = sleep
         self._calling = asyncio.Lock()
         self._end = received + term
         self._last_end = received + LONGEST_SECONDS - GUARD_SECONDS
@@ -93,13 +91,12 @@ class Lease:
             async with asyncio.timeout(LAST_RENEWAL_SECONDS):
                 await self._calling.acquire()
         self._renewing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._renewing
+        await asyncio.wait([self._renewing])
 
     async def _keep(self) -> None:
         pause = self._term / RENEWALS_PER_TERM
         while self.held:
-            await self._sleep(self._until_next(pause))
+            await asyncio.sleep(self._until_next(pause))
             if self._clock() >= self._wind_up:
                 self.expiring.set()
             if self.held:

@@ -99,7 +99,8 @@ class Bucket:
 
     async def _read(self, key: str) -> Stored:
         answer = await self.client.get_object(Bucket=self.name, Key=key)
-        return Stored(answer["ETag"], await answer["Body"].read(), _age(answer))
+        async with answer["Body"] as body:  # else a body cut short leaves its connection open
+            return Stored(answer["ETag"], await body.read(), _age(answer))
 
     async def _write(self, key: str, body: bytes | Path, condition: Condition) -> str:
         kind = CONTENT_TYPES[Path(key).suffix]

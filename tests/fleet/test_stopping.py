@@ -68,6 +68,7 @@ def test_a_worker_told_to_stop_before_it_is_warm_leaves_nothing(here: Site, know
 def test_a_message_that_comes_with_the_last_poll_is_visible_at_once(here: Site, tiny: dict[str, Tiny]) -> None:
     send(here, place(here, "late", tiny["lung"].contents))
     with start(here) as far, holding(far.server, POLL, answers=True) as gate:
+        eventually(lambda: far.server.calls("ReceiveMessage"), "a poll")
         gate.held()
         assert depth(here.sqs, here.stack.queue_url) == (0, 1)
         told = tell(far.command)
@@ -82,6 +83,7 @@ def test_a_message_that_comes_with_the_last_poll_is_visible_at_once(here: Site, 
 def test_a_project_that_ends_within_the_grace_is_published_and_acknowledged(here: Site, tiny: dict[str, Tiny]) -> None:
     with start(here) as far, holding(far.server, reads(key_of("punctual"))) as gate:
         far.server.rules.append(when(first(2, DELETE), error(503, "ServiceUnavailable")))
+        far.polls()
         send(here, place(here, "punctual", tiny["lung"].contents))
         gate.held()
         tell(far.command)
@@ -95,6 +97,7 @@ def test_a_project_that_ends_within_the_grace_is_published_and_acknowledged(here
 
 def test_finished_work_is_acknowledged_even_when_told_twice_to_stop(here: Site, tiny: dict[str, Tiny]) -> None:
     with start(here) as far, holding(far.server, DELETE) as gate:
+        far.polls()
         send(here, place(here, "done", tiny["lung"].contents))
         gate.held()
         tell(far.command)
@@ -120,6 +123,7 @@ def test_a_project_that_does_not_end_is_released(
     here: Site, tiny: dict[str, Tiny], grace: int, signals: list[signal.Signals]
 ) -> None:
     with start(here, grace) as far, holding(far.server, reads(key_of("endless"))) as gate:
+        far.polls()
         send(here, place(here, "endless", tiny["lung"].contents))
         gate.held()
         children = far.command.children()

@@ -23,7 +23,7 @@ LONGEST_SILENCE_SECONDS: Final = 30.0
 """Between tries to reach a queue that does not answer."""
 LAST_POLL_SECONDS: Final = POLL_SECONDS + 0.5
 """For a poll to end when told to stop."""
-RELEASE_SECONDS: Final = 4.5
+RELEASE_SECONDS: Final = 3.5
 """For what is in hand to be let go of; then the lease has to run out by itself."""
 
 log = telemetry.logger("consumer")
@@ -77,11 +77,11 @@ class Consumer:
             raise self._fatal
 
     async def _turn(self) -> None:
-        if self._in_hand:
+        if self._in_hand and self._room(len(self._in_hand)) > 0:
             await asyncio.sleep(GATHER_SECONDS)
         room = self._room(len(self._in_hand))
         if room <= 0:
-            await self._wait_for_room()
+            await unless(self._some_end(asyncio.FIRST_COMPLETED, LOOK_SECONDS), self._drain.stopping)
             return
         deliveries = await self._receive(room)
         for delivery in deliveries:
@@ -102,9 +102,10 @@ class Consumer:
             self._fatal = error
             self._drain.release()  # the others let go of what they have
 
-    async def _wait_for_room(self) -> None:
-        ending = asyncio.wait(self._in_hand, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        await unless(ending, self._drain.stopping)
+    async def _some_end(self, how_many: str, seconds: float | None = None) -> None:
+        """Until so many of those in hand have ended, or so long."""
+        if self._in_hand:
+            await asyncio.wait(self._in_hand, timeout=seconds, return_when=how_many)
 
     def _idle_for_long(self) -> bool:
         return not self._in_hand and time.monotonic() - self._last_seen >= self._until_idle
@@ -143,10 +144,8 @@ class Consumer:
         """Wait for what is in hand, as long as the grace lasts; what is not settled soon after is cut off."""
         while self._in_hand and not self._drain.released.is_set():
             self._signs.beat()
-            await unless(asyncio.wait(self._in_hand, timeout=LOOK_SECONDS), self._drain.released)
-        if self._in_hand:
-            await asyncio.wait(self._in_hand, timeout=RELEASE_SECONDS)
+            await unless(self._some_end(asyncio.ALL_COMPLETED, LOOK_SECONDS), self._drain.released)
+        await self._some_end(asyncio.ALL_COMPLETED, RELEASE_SECONDS)
         for task in self._in_hand:
             task.cancel()
-        if self._in_hand:
-            await asyncio.wait(self._in_hand)
+        await self._some_end(asyncio.ALL_COMPLETED)

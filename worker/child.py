@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 PR_SET_PDEATHSIG: Final = 1
 WATCH_SECONDS: Final = 0.25
 """Between looks at the child's memory: what it can add in that time has to fit into the headroom."""
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 20.0
 """For a child that is given up to be started after all; then what it is forked from is stuck, and killed."""
 FORK_SERVER_DIED: Final = 255
 """What multiprocessing gives for a child's exit code when nobody is left to tell it."""

@@ -19,7 +19,7 @@ from worker.failures import FIRST_PAUSE_SECONDS
 
 VISIBILITY_SECONDS = 5
 OUTLIVE_SECONDS = 2
-TAKING_SECONDS = 3
+TAKING_SECONDS = 5
 """For a visible message to be taken by a worker that has nothing else to do, on a busy machine."""
 HELD_SECONDS = 60
 """For a request whose client is killed long before."""
@@ -109,11 +109,6 @@ def test_a_worker_killed_while_a_child_starts_takes_it_along_and_what_it_left_is
     (new,) = set(crew.site.scratch.iterdir()) - folders
     assert crew.workers[-1].said("swept", folder=str(left))
     assert folders - {left} == set(crew.site.scratch.iterdir()) - {new}
-    for project_id in ("first", "second"):  # the living one, whose folder stayed, has to work one of them
-        crew.site.send(project_id, tiny["lung"].contents)
-    crew.site.wait_until_settled()
-    assert crew.site.published("first")
-    assert crew.site.published("second")
 
 
 @pytest.mark.parametrize("with_child", [False, True], ids=["alone", "with its child"])

@@ -52,6 +52,7 @@ def test_a_project_outlasts_a_queue_that_is_away(here: Site, far: Far, tiny: dic
             began = time.monotonic()
             eventually(lambda: far.command.said("lease not renewed"), "a renewal that fails")
             eventually(lambda: time.monotonic() > began + OUTAGE_SECONDS, "the end of the outage")
+        eventually(lambda: time.monotonic() > began + LEASE_SECONDS, "the end of the lease as it was before")
         gate.open()
         here.wait_until_settled()
     assert here.published("patient")

@@ -1,6 +1,7 @@
 """What a worker does with what it has in hand when it is told to stop."""
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults.gate import holding
+from tests.faults.proxy import Exchange
 from tests.faults.reactions import error
 from tests.faults.rules import first, sqs_call, when
-from tests.fleet.conftest import Command, Site, depth, eventually, handles, outliving, site
+from tests.fleet.conftest import PATIENCE_SECONDS, Command, Site, depth, eventually, handles, outliving, site
 from tests.fleet.through import POLL, Far, far_worker, key_of, place, reads, send
 from tests.tiny import Tiny
 
@@ -96,16 +98,24 @@ def test_a_project_that_ends_within_the_grace_is_published_and_acknowledged(here
 
 
 def test_finished_work_is_acknowledged_even_when_told_twice_to_stop(here: Site, tiny: dict[str, Tiny]) -> None:
-    with start(here) as far, holding(far.server, DELETE) as gate:
-        far.polls()
+    asked, told = threading.Event(), threading.Event()
+
+    def fail_late(exchange: Exchange) -> None:
+        asked.set()
+        told.wait(PATIENCE_SECONDS)
+        error(503, "ServiceUnavailable")(exchange)
+
+    with start(here) as far:
+        far.server.rules.append(when(first(1, DELETE), fail_late))
         send(here, place(here, "done", tiny["lung"].contents))
-        gate.held()
+        assert asked.wait(PATIENCE_SECONDS)
         tell(far.command)
         eventually(lambda: far.command.said("stopping"), "the worker's obedience")
         tell(far.command)
         eventually(lambda: far.command.said("releasing"), "the worker's obedience")
-        gate.open()
+        told.set()
         assert far.command.wait() == 0
+        assert far.server.calls("DeleteMessage") == 2
     assert here.published("done")
     assert depth(here.sqs, here.stack.queue_url) == (0, 0)
 

@@ -31,6 +31,8 @@ from tests.faults.proxy import FaultyServer
 from tests.tiny import Tiny, tiny_projects
 
 PATIENCE_SECONDS = 120
+POLITE_SECONDS = 0.3
+"""Between looks that cost the embedded server something."""
 FIGURES = "project-assets/project-stats/"
 
 
@@ -200,11 +202,11 @@ class Site:
             found = letters(self.sqs, self.stack)
             return next((one for one in found if json.loads(one["Body"])["project_id"] == project_id), None)
 
-        return attributes_of(eventually(look, f"the dead letter of {project_id}"))
+        return attributes_of(eventually(look, f"the dead letter of {project_id}", POLITE_SECONDS))
 
     def wait_until_settled(self) -> None:
         """Until no message is on the work queue."""
-        eventually(lambda: depth(self.sqs, self.stack.queue_url) == (0, 0), "the end of all messages")
+        eventually(lambda: depth(self.sqs, self.stack.queue_url) == (0, 0), "the end of all messages", POLITE_SECONDS)
 
 
 @contextmanager

@@ -96,7 +96,7 @@ def test_a_worker_killed_while_a_child_starts_takes_it_along_and_what_it_left_is
     folders = set(crew.site.scratch.iterdir())
     message_id = crew.site.send("born", tiny["lung"].contents)
     victim, other = crew.holder(message_id)
-    eventually(victim.children, "the child")
+    eventually(victim.children, "the child", pause=0.01)
     with handles(victim.family()) as running:
         killed = kill(victim.process.pid)
         assert not outliving(running, OUTLIVE_SECONDS)

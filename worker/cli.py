@@ -1,48 +1,20 @@
 """The worker's commands: argv, settings, telemetry, clients, run."""
 
 import asyncio
-import json
 import os
 import re
 import sys
-import tempfile
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import click
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
-from botocore.exceptions import BotoCoreError
 
 from shared import __version__, aws, telemetry
 from shared.errors import InternalError, SettingsError, SummaryStatsError, one_line
 from shared.messages import PROJECT_ID_PATTERN
-from shared.settings import LogFormat, WorkerSettings
+from shared.settings import WorkerSettings
 from worker import limits
-from worker.admission import Admission
-from worker.child import Ceilings, Children
-from worker.consumer import Consumer, Signs
-from worker.drain import Drain, unless
-from worker.health import Heartbeat
-from worker.objects import Bucket
-from worker.persistence import CLIENT_OPTIONS, FAULTS, persist
 from worker.progress import describe, stage_progress
-from worker.project import Projects
-from worker.protection import Protection
-from worker.publish import Publisher
-from worker.queue import WorkQueue
-from worker.scratch import worker_folder
-from worker.settlement import Settlement
-from worker.task import identity as identify
-
-if TYPE_CHECKING:
-    from types_aiobotocore_s3 import S3Client
-    from types_aiobotocore_sqs import SQSClient
-
-NO_LIMIT = 1_000_000
-"""Attempts, on a queue without a redrive policy: its messages expire before that."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -85,7 +57,9 @@ def run(until_idle: float | None) -> None:
         log_format = telemetry.configure(settings.log_format)
         os.environ.update(limits.THREADS | os.environ)
         aws.adopt_region(os.environ)
-        asyncio.run(_consume(settings, log_format, until_idle, os.environ))
+        from worker.service import consume  # noqa: PLC0415 - each child imports this module anew, and needs no clients
+
+        asyncio.run(consume(settings, log_format, until_idle, os.environ))
     except SettingsError as error:
         _fail(2, f"settings: {error}")
     except SummaryStatsError as error:
@@ -118,85 +92,6 @@ def render(matrix: Path, out: Path, project_id: str | None, *, svg: bool, as_jso
         telemetry.logger("render").exception("defect")
         _fail(1, f"{InternalError.reason}: {one_line(f'{type(error).__name__}: {error}')}")
     click.echo(manifest.body() if as_json else describe(manifest, out))
-
-
-async def _consume(
-    settings: WorkerSettings, log_format: LogFormat, until_idle: float | None, environ: Mapping[str, str]
-) -> None:
-    """The fleet's composition root: every part is made here and handed to those that need it."""
-    drain = Drain(settings.shutdown_grace_seconds)
-    drain.listen()
-    budget = limits.budget_mib(limits.container_memory_mib())
-    ceiling = limits.ceiling_mib(settings.job_memory_mib, settings.worker_slots, budget)
-    children = Children(Ceilings(ceiling, settings.job_timeout_seconds))
-    async with AsyncExitStack() as stack:
-        folder = stack.enter_context(worker_folder(Path(settings.scratch_dir or tempfile.gettempdir())))
-        heartbeat = Heartbeat(folder)
-        heartbeat.beat()
-        children.warm(folder)
-        stack.callback(children.close)
-        sqs, s3 = await _clients(stack)
-        limit = await _check_places(settings, sqs, s3)
-        identity = await identify(environ.get("ECS_CONTAINER_METADATA_URI_V4"))
-        protection = Protection(environ.get("ECS_AGENT_URI"))
-        stack.push_async_callback(protection.off)
-        queue = WorkQueue(sqs, settings.queue_url, settings.dlq_url, settings.visibility_seconds, limit)
-        publisher = Publisher(
-            Bucket(s3, settings.figure_bucket), settings.figure_prefix, identity.worker, settings.visibility_seconds
-        )
-        projects = Projects(
-            publisher=publisher,
-            children=children,
-            protection=protection,
-            folder=folder,
-            figure_formats=settings.figure_formats,
-            portal_url=settings.portal_url,
-            allowed_hosts=settings.allowed_hosts,
-            log_format=log_format,
-        )
-        consumer = Consumer(
-            queue=queue,
-            settlement=Settlement(queue, projects.work, projects.record_failure, drain, identity),
-            room=Admission(settings.worker_slots, ceiling, budget, children.resident_mib).room,
-            drain=drain,
-            signs=Signs(heartbeat.beat, protection.off),
-            until_idle=until_idle,
-        )
-        telemetry.logger("worker").info("started", slots=settings.worker_slots, job_memory_mib=ceiling)
-        await unless(children.ready(), drain.stopping)
-        await consumer.run()
-
-
-async def _clients(stack: AsyncExitStack) -> "tuple[SQSClient, S3Client]":
-    config = AioConfig(**CLIENT_OPTIONS)
-    session = get_session()
-    try:
-        sqs = await stack.enter_async_context(session.create_client("sqs", config=config))
-        s3 = await stack.enter_async_context(session.create_client("s3", config=config))
-    except BotoCoreError as error:
-        raise SettingsError(str(aws.explain(error, "reaching AWS"))) from error
-    except ValueError as error:
-        raise SettingsError(f"AWS_ENDPOINT_URL: {error}") from None
-    return sqs, s3
-
-
-async def _check_places(settings: WorkerSettings, sqs: "SQSClient", s3: "S3Client") -> int:
-    """That queues and bucket are there, before a message is taken; gives the attempts that the queue allows."""
-    try:
-        answer = await persist(
-            lambda: sqs.get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=["RedrivePolicy"])
-        )
-        await persist(lambda: sqs.get_queue_attributes(QueueUrl=settings.dlq_url, AttributeNames=["QueueArn"]))
-    except FAULTS as error:
-        raise aws.explain(error, f"looking at {settings.queue_url} and {settings.dlq_url}") from error
-    try:
-        await persist(lambda: s3.head_bucket(Bucket=settings.figure_bucket))
-    except FAULTS as error:
-        if aws.is_missing(error):
-            raise SettingsError(f"DPSS_FIGURE_BUCKET: there is no bucket {settings.figure_bucket}") from error
-        raise aws.explain(error, f"looking at the bucket {settings.figure_bucket}") from error
-    policy = json.loads(answer.get("Attributes", {}).get("RedrivePolicy", "{}"))
-    return int(policy.get("maxReceiveCount", NO_LIMIT))
 
 
 def _fail(exit_code: int, line: str) -> NoReturn:

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+import worker.cli  # the parent's main module, which multiprocessing imports in every child
 import worker.job  # noqa: F401 - what every child needs
 from shared.manifest import Input
 from worker.build import Request, build

@@ -1,0 +1,117 @@
+"""The worker's composition root: every part is made here and handed to those that need it."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError
+
+from shared import aws, telemetry
+from shared.errors import SettingsError
+from shared.settings import LogFormat, WorkerSettings
+from worker import limits
+from worker.admission import Admission
+from worker.child import Ceilings, Children
+from worker.consumer import Consumer, Signs
+from worker.drain import Drain, unless
+from worker.health import Heartbeat
+from worker.objects import Bucket
+from worker.persistence import CLIENT_OPTIONS, FAULTS, persist
+from worker.project import Projects
+from worker.protection import Protection
+from worker.publish import Publisher
+from worker.queue import WorkQueue
+from worker.scratch import worker_folder
+from worker.settlement import Settlement
+from worker.task import identity as identify
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_sqs import SQSClient
+
+NO_LIMIT: Final = 1_000_000
+"""Attempts, on a queue without a redrive policy: its messages expire before that."""
+
+
+async def consume(
+    settings: WorkerSettings, log_format: LogFormat, until_idle: float | None, environ: Mapping[str, str]
+) -> None:
+    """Take messages until told to stop, or idle for ``until_idle`` seconds; ``environ`` has what ECS tells a task."""
+    drain = Drain(settings.shutdown_grace_seconds)
+    drain.listen()
+    budget = limits.budget_mib(limits.container_memory_mib())
+    ceiling = limits.ceiling_mib(settings.job_memory_mib, settings.worker_slots, budget)
+    children = Children(Ceilings(ceiling, settings.job_timeout_seconds))
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(worker_folder(Path(settings.scratch_dir or tempfile.gettempdir())))
+        heartbeat = Heartbeat(folder)
+        heartbeat.beat()
+        children.warm(folder)
+        stack.callback(children.close)
+        sqs, s3 = await _clients(stack)
+        limit = await _check_places(settings, sqs, s3)
+        identity = await identify(environ.get("ECS_CONTAINER_METADATA_URI_V4"))
+        protection = Protection(environ.get("ECS_AGENT_URI"))
+        stack.push_async_callback(protection.off)
+        queue = WorkQueue(sqs, settings.queue_url, settings.dlq_url, settings.visibility_seconds, limit)
+        publisher = Publisher(
+            Bucket(s3, settings.figure_bucket), settings.figure_prefix, identity.worker, settings.visibility_seconds
+        )
+        projects = Projects(
+            publisher=publisher,
+            children=children,
+            protection=protection,
+            folder=folder,
+            figure_formats=settings.figure_formats,
+            portal_url=settings.portal_url,
+            allowed_hosts=settings.allowed_hosts,
+            log_format=log_format,
+        )
+        consumer = Consumer(
+            queue=queue,
+            settlement=Settlement(queue, projects.work, projects.record_failure, drain, identity),
+            room=Admission(settings.worker_slots, ceiling, budget, children.resident_mib).room,
+            drain=drain,
+            signs=Signs(heartbeat.beat, protection.off),
+            until_idle=until_idle,
+        )
+        telemetry.logger("worker").info("started", slots=settings.worker_slots, job_memory_mib=ceiling)
+        await unless(children.ready(), drain.stopping)
+        await consumer.run()
+
+
+async def _clients(stack: AsyncExitStack) -> "tuple[SQSClient, S3Client]":
+    config = AioConfig(**CLIENT_OPTIONS)
+    session = get_session()
+    try:
+        sqs = await stack.enter_async_context(session.create_client("sqs", config=config))
+        s3 = await stack.enter_async_context(session.create_client("s3", config=config))
+    except BotoCoreError as error:
+        raise SettingsError(str(aws.explain(error, "reaching AWS"))) from error
+    except ValueError as error:
+        raise SettingsError(f"AWS_ENDPOINT_URL: {error}") from None
+    return sqs, s3
+
+
+async def _check_places(settings: WorkerSettings, sqs: "SQSClient", s3: "S3Client") -> int:
+    """That queues and bucket are there, before a message is taken; gives the attempts that the queue allows."""
+    try:
+        answer = await persist(
+            lambda: sqs.get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=["RedrivePolicy"])
+        )
+        await persist(lambda: sqs.get_queue_attributes(QueueUrl=settings.dlq_url, AttributeNames=["QueueArn"]))
+    except FAULTS as error:
+        raise aws.explain(error, f"looking at {settings.queue_url} and {settings.dlq_url}") from error
+    try:
+        await persist(lambda: s3.head_bucket(Bucket=settings.figure_bucket))
+    except FAULTS as error:
+        if aws.is_missing(error):
+            raise SettingsError(f"DPSS_FIGURE_BUCKET: there is no bucket {settings.figure_bucket}") from error
+        raise aws.explain(error, f"looking at the bucket {settings.figure_bucket}") from error
+    policy = json.loads(answer.get("Attributes", {}).get("RedrivePolicy", "{}"))
+    return int(policy.get("maxReceiveCount", NO_LIMIT))

@@ -10,7 +10,7 @@ MOST_CPU_SECONDS = 3.0
 
 PROBE = """
 import json, sys, time
-import worker.cli
+import worker.cli, worker.service
 print(json.dumps([sorted(sys.modules), time.process_time()]))
 """
 

@@ -100,7 +100,7 @@ def failure(project_id: str) -> str:
 
 
 def claim(project_id: str) -> str:
-    """The key, below the figure prefix, that says who is publishing at this moment; gone afterwards."""
+    """The key, below the figure prefix, that says who is publishing at this moment; gone once it has."""
     return f"{project_id}/publishing.json"
 
 

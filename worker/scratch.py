@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -45,13 +46,19 @@ def worker_folder(scratch: Path) -> Iterator[Path]:
 
 @asynccontextmanager
 async def project_folder(folder: Path) -> AsyncIterator[Path]:
-    """A folder for one project until the block ends; removing a large one does not hold up the lease."""
+    """A folder for one project until the block ends; removing a large one holds up neither lease nor release."""
     with writing(folder):
         made = Path(tempfile.mkdtemp(dir=folder, prefix="project-"))
+    let_go = False
     try:
         yield made
+    except asyncio.CancelledError:
+        let_go = True
+        raise
     finally:
-        await asyncio.to_thread(shutil.rmtree, made, ignore_errors=True)
+        removing = asyncio.get_running_loop().run_in_executor(None, partial(shutil.rmtree, made, ignore_errors=True))
+        if not let_go:
+            await removing
 
 
 def _sweep(scratch: Path) -> None:

@@ -54,7 +54,9 @@ async def consume(
         children.warm(folder)
         stack.callback(children.close)
         sqs, s3 = await _clients(stack)
-        limit = await _check_places(settings, sqs, s3)
+        limit = await unless(_check_places(settings, sqs, s3), drain.stopping)
+        if limit is None:
+            return
         identity = await identify(environ.get("ECS_CONTAINER_METADATA_URI_V4"))
         protection = Protection(environ.get("ECS_AGENT_URI"))
         stack.push_async_callback(protection.off)

@@ -63,7 +63,7 @@ class Publisher:
                 if present.fingerprint == manifest.fingerprint:
                     return False
                 raise SupersededError
-            await self._withdraw(manifest.project_id, present, claim)
+            await self._prepare(manifest, present, claim)
             await self._upload(_keys(manifest), folder, claim)
             await self._commit(manifest, claim)
             await self._tidy(manifest, claim)
@@ -73,10 +73,11 @@ class Publisher:
         """Say beside the figures why there are no newer ones."""
         await self.bucket.write(self.prefix + keys.failure(project_id), record.body(), held)
 
-    async def _withdraw(self, project_id: str, present: Published | None, claim: Claim) -> None:
+    async def _prepare(self, manifest: Manifest, present: Published | None, claim: Claim) -> None:
+        """Note whatever may be left over should we be stopped, and take back the manifest that names what goes."""
+        await claim.note_left_over(_keys(manifest) | (present.keys if present else frozenset()))
         if present:
-            await claim.note_left_over(present.keys)
-            await self.bucket.delete(self.prefix + keys.manifest(project_id), claim.held)
+            await self.bucket.delete(self.prefix + keys.manifest(manifest.project_id), claim.held)
 
     async def _upload(self, upload_keys: Iterable[str], folder: Path, claim: Claim) -> None:
         turns = asyncio.Semaphore(UPLOADS_AT_ONCE)

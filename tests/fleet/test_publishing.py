@@ -130,4 +130,4 @@ def test_publishing_that_is_refused_for_good_is_a_dead_letter_and_nothing_is_ref
         assert here.published("refused") is None
         left = keys_of(here, "refused")
         assert any(key.endswith(".png") for key in left)
-        assert not left & {"publishing.json", "manifest.json", "failure.json"}
+        assert not left & {"manifest.json", "failure.json"}

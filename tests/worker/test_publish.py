@@ -114,8 +114,8 @@ def named(shelf: Shelf) -> dict[str, bytes]:
 
 def test_the_manifest_comes_last_under_a_claim_that_is_gone_afterwards(shelf: Shelf, desk: Desk) -> None:
     assert desk.publish({"umap.png": b"1", "violin.png": b"2"})
-    first_asked, *uploads, failure, manifest, last_asked = shelf.changes()
-    assert first_asked == f"PUT {CLAIM}"
+    claim, words, *uploads, failure, manifest, last_asked = shelf.changes()
+    assert claim == words == f"PUT {CLAIM}"
     assert sorted(uploads) == [f"PUT {LIBRARY}umap.png", f"PUT {LIBRARY}violin.png"]
     assert [failure, manifest, last_asked] == [f"DELETE {FAILURE}", f"PUT {MANIFEST}", f"DELETE {CLAIM}"]
     assert named(shelf) == {"umap.png": b"1", "violin.png": b"2"}
@@ -184,11 +184,17 @@ def test_what_an_interrupted_publisher_left_over_is_deleted_by_the_next(shelf: S
     assert shelf.objects() == {MANIFEST, LIBRARY + "umap.png"}
 
 
-def test_a_first_publishing_that_is_refused_leaves_no_claim(shelf: Shelf, desk: Desk) -> None:
-    shelf.server.rules.append(when(s3_call(method="PUT", ends=".png"), error(403, "AccessDenied")))
-    with pytest.raises(PublishFailedError, match=r"umap\.png: refused \(AccessDenied\)"):
-        desk.publish({"umap.png": b"1"})
-    assert shelf.objects() == set()
+def test_a_first_publishing_that_is_refused_leaves_word_of_what_may_be_left_over(shelf: Shelf, desk: Desk) -> None:
+    put_umap = s3_call(method="PUT", ends="/umap.png")
+    refused = pytest.raises(PublishFailedError, match=r"umap\.png: refused \(AccessDenied\)")
+    with shelf.server.imposed(when(put_umap, error(403, "AccessDenied"))), refused:
+        desk.publish({"umap.png": b"1", "pca.png": b"2"})
+    assert MANIFEST not in shelf.objects()
+    words = json.loads(shelf.body(CLAIM))
+    assert words["seconds"] == 0
+    assert set(words["left_over"]) == {LIBRARY + "umap.png", LIBRARY + "pca.png"}
+    assert desk.publish({"umap.png": b"3"}, "g", seen=False)
+    assert shelf.objects() == {MANIFEST, LIBRARY + "umap.png"}
 
 
 def test_what_another_published_of_the_same_inputs_stays(shelf: Shelf, desk: Desk) -> None:

@@ -46,7 +46,25 @@ _FORBIDDEN = frozenset(
     }
 )
 _PRECONDITION = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
-_THROTTLED = frozenset({"RequestThrottled", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"})
+_THROTTLED = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "KMS.ThrottlingException",
+        "KmsThrottled",
+        "PriorRequestNotComplete",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+"""What botocore's own retries take for throttling or a timeout, and what an encrypted queue adds."""
 _NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 _UNCONFIGURED = (NoCredentialsError, PartialCredentialsError, NoRegionError, ProfileNotFound)
 

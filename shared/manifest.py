@@ -103,6 +103,7 @@ class Manifest(_Record):
     schema_version: Literal[1] = SCHEMA_VERSION
     project_id: str
     generated_at: datetime
+    requested_at: datetime | None = None
     run_id: str = ""
     source: str = ""
     pipeline: Pipeline = Field(default_factory=Pipeline)

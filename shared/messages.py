@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -33,7 +34,8 @@ ProjectId = Annotated[str, StringConstraints(pattern=PROJECT_ID_PATTERN)]
 def _reachable_uri(uri: str) -> str:
     if not uri.startswith(("s3://", "https://", "http://")):  # http:// is refused later, but for the portal's own host
         raise ValueError("a matrix is at s3:// or https://")
-    return _plain(uri)
+    urlsplit(_plain(uri)).port  # noqa: B018 - ValueError where host or port cannot be
+    return uri
 
 
 class MatrixReference(BaseModel):

@@ -42,6 +42,8 @@ WATCH_SECONDS: Final = 0.25
 """Between looks at the child's memory: what it can add in that time has to fit into the headroom."""
 START_SECONDS: Final = 20.0
 """For a child that is given up to be started after all; then what it is forked from is stuck, and killed."""
+FORK_SECONDS: Final = 120.0
+"""For a child to be forked; one that died before may have to be warmed up anew first."""
 FORK_SERVER_DIED: Final = 255
 """What multiprocessing gives for a child's exit code when nobody is left to tell it."""
 WARM_PID: Final = "warm.pid"
@@ -136,11 +138,11 @@ class Children:
         """Work ``job`` to its end; raises what the child raised or became. Cancelled: the child is killed."""
         reader, writer = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_enter, args=(job, writer), daemon=True)
-        starting = asyncio.ensure_future(asyncio.to_thread(process.start))
+        starting = asyncio.ensure_future(asyncio.to_thread(_start, process))
         self._running.add(process)
         try:
             async with asyncio.timeout(self.ceilings.seconds):
-                await asyncio.shield(starting)
+                await self._started(starting)
                 writer.close()  # else its end would never be heard
                 await self._watch(process, reader, on_stage)
         except (EOFError, ConnectionError) as error:
@@ -151,6 +153,14 @@ class Children:
             self._running.discard(process)
             await self._end(process, starting)
             reader.close()
+            writer.close()
+
+    async def _started(self, starting: asyncio.Future[None]) -> None:
+        try:
+            async with asyncio.timeout(FORK_SECONDS):
+                await asyncio.shield(starting)
+        except TimeoutError:
+            raise JobCrashedError(f"the project's process could not be forked within {FORK_SECONDS:.0f} s") from None
 
     async def _end(self, process: "ForkServerProcess", starting: asyncio.Future[None]) -> None:
         """No child is left, whatever happened; uncancelled, since one that is still being started has to be awaited."""
@@ -190,6 +200,12 @@ class Children:
 def _short(folder: Path) -> str:
     """Another name of ``folder``: the path of a socket has at most 107 bytes (unix(7))."""
     return f"/proc/self/fd/{os.open(folder, os.O_RDONLY)}" if sys.platform == "linux" else str(folder)
+
+
+def _start(process: "ForkServerProcess") -> None:
+    """Start it, and keep multiprocessing from looking how it ended: who looks second finds 255, whatever it was."""
+    process.start()
+    multiprocessing.process._children.discard(process)  # type: ignore[attr-defined] # noqa: SLF001 - no public way
 
 
 def _listen(reader: Connection, on_stage: Callable[[str], None]) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 import math
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared import telemetry
 from shared.errors import SummaryStatsError
-from worker.objects import Bucket, LeaseLostError, unchanged
+from worker.holding import LeaseLostError, Remaining, SupersededError
+from worker.objects import Bucket, unchanged
 
 LOOK_SECONDS: Final = 1.0
 """Between looks at the claim of another worker."""
@@ -29,10 +30,6 @@ DROP_SECONDS: Final = 3.0
 """For a claim to be given up by a worker that has to stop."""
 
 log = telemetry.logger("claim")
-
-
-class SupersededError(Exception):
-    """Another worker published this project, of other inputs, since its manifest was read."""
 
 
 class Words(BaseModel):
@@ -51,13 +48,13 @@ class Words(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """Who claims, where, and for how many seconds without renewal; ``held``: whether the message is still ours."""
+    """Who claims, where, for how many seconds without renewal, and how long the message is still ours."""
 
     bucket: Bucket
     key: str
     worker: str
     seconds: int
-    held: Callable[[], bool]
+    remaining: Remaining
 
 
 class Claim:
@@ -75,9 +72,9 @@ class Claim:
         """Keys to delete once the manifest is written; those of publishers that were killed half-way among them."""
         return self._words.left_over
 
-    def held(self) -> bool:
-        """Whether the message is ours and nobody can have taken over the claim yet."""
-        return self._claimant.held() and self._age() < self._words.seconds
+    def remaining(self) -> float:
+        """Seconds that the message is ours and nobody can have taken over the claim."""
+        return max(0.0, min(self._claimant.remaining(), self._words.seconds - self._age()))
 
     async def keep(self) -> None:
         """Renew the claim where it is time to; LeaseLostError where it is too late."""
@@ -96,17 +93,19 @@ class Claim:
 
     async def drop(self) -> None:
         """Give it up, unless another may have it by now; keys that are left to delete are left to the next."""
-        if self.held() and self.left_over:
+        if not self.remaining():
+            return
+        if self.left_over:
             await self._renew(self._words.model_copy(update={"seconds": 0}))
-        elif self.held():
-            await self._claimant.bucket.delete(self._claimant.key, self.held)
+        else:
+            await self._claimant.bucket.delete(self._claimant.key, self.remaining)
 
     def _age(self) -> float:
         return time.monotonic() - self._renewed
 
     async def _renew(self, words: Words) -> None:
         before = time.monotonic()
-        etag = await _write(self._claimant, words, self._etag, self.held)
+        etag = await _write(self._claimant, words, self._etag, self.remaining)
         if etag is None:
             self._renewed = -math.inf  # another's by now: not to be given up either
             raise SupersededError
@@ -130,13 +129,13 @@ async def claimed(claimant: Claimant) -> AsyncIterator[Claim]:
 async def _claim(claimant: Claimant) -> Claim:
     token = uuid.uuid4().hex
     said = False
-    while claimant.held():
+    while claimant.remaining():
         found = await claimant.bucket.read(claimant.key)
         theirs = _words(found.body) if found else Words()
         if found is None or not theirs.seconds or found.age > theirs.seconds + CLOCK_SECONDS:
             before = time.monotonic()
             ours = Words(token=token, worker=claimant.worker, seconds=claimant.seconds, left_over=theirs.left_over)
-            if etag := await _write(claimant, ours, found.etag if found else None, claimant.held):
+            if etag := await _write(claimant, ours, found.etag if found else None, claimant.remaining):
                 return Claim(claimant, ours, etag, before)
         elif not said:
             said = True
@@ -145,10 +144,10 @@ async def _claim(claimant: Claimant) -> Claim:
     raise LeaseLostError
 
 
-async def _write(claimant: Claimant, words: Words, instead_of: str | None, held: Callable[[], bool]) -> str | None:
+async def _write(claimant: Claimant, words: Words, instead_of: str | None, remaining: Remaining) -> str | None:
     """The new ETag, or None where another came before. An answer may have been lost: then what is there is ours."""
     body = words.model_dump_json().encode()
-    etag = await claimant.bucket.write(claimant.key, body, held, unchanged(instead_of))
+    etag = await claimant.bucket.write(claimant.key, body, remaining, unchanged(instead_of))
     if etag is None:
         found = await claimant.bucket.read(claimant.key)
         if found and found.body == body:

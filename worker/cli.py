@@ -40,7 +40,7 @@ def run(until_idle: float | None) -> None:
     DPSS_QUEUE_URL, DPSS_DLQ_URL    the two queues                                  [required]
     DPSS_FIGURE_BUCKET              where figures are published                     [required]
     DPSS_FIGURE_PREFIX              [default: project-assets/project-stats/]
-    DPSS_PORTAL_URL                 the portal; its host may be asked for matrices  [default: per environment]
+    DPSS_PORTAL_URL                 the portal; its host may be asked for matrices  [default: none]
     DPSS_ALLOWED_HOSTS              that https:// matrices may come from            [default: the portals']
     DPSS_WORKER_SLOTS               projects in hand at once                        [default: 1]
     DPSS_JOB_MEMORY_MIB             ceiling of one project                          [default: the container's]
@@ -64,6 +64,8 @@ def run(until_idle: float | None) -> None:
         _fail(2, f"settings: {error}")
     except SummaryStatsError as error:
         _fail(1, f"{error.reason}: {error.line}")
+    except Exception as error:  # noqa: BLE001 - the last line of stderr explains whatever happened
+        _fail_by_defect("worker", error)
 
 
 @main.command()
@@ -89,9 +91,13 @@ def render(matrix: Path, out: Path, project_id: str | None, *, svg: bool, as_jso
     except SummaryStatsError as error:
         _fail(1, f"{error.reason}: {error.line}")
     except Exception as error:  # noqa: BLE001 - the last line of stderr explains whatever happened
-        telemetry.logger("render").exception("defect")
-        _fail(1, f"{InternalError.reason}: {one_line(f'{type(error).__name__}: {error}')}")
+        _fail_by_defect("render", error)
     click.echo(manifest.body() if as_json else describe(manifest, out))
+
+
+def _fail_by_defect(room: str, error: Exception) -> NoReturn:
+    telemetry.logger(room).error("defect", exc_info=error)
+    _fail(1, f"{InternalError.reason}: {one_line(f'{type(error).__name__}: {error}')}")
 
 
 def _fail(exit_code: int, line: str) -> NoReturn:

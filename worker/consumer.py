@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared import aws, telemetry
-from shared.errors import PassingError, SettingsError, SummaryStatsError
+from shared.errors import PassingError
 from worker.drain import Drain, unless
 from worker.persistence import FAULTS
 from worker.queue import POLL_SECONDS, Delivery, WorkQueue
@@ -68,7 +68,7 @@ class Consumer:
             while not self._drain.stopping.is_set() and not self._idle_for_long():
                 self._signs.beat()
                 await self._turn()
-        except (SettingsError, SummaryStatsError) as error:
+        except Exception as error:  # noqa: BLE001 - raised below, once nothing is in hand
             self._fatal = error
             self._drain.release()
         await self._let_go()
@@ -85,8 +85,7 @@ class Consumer:
             return
         deliveries = await self._receive(room)
         for delivery in deliveries:
-            stopping = self._drain.stopping.is_set()
-            self._take(self._settlement.release(delivery) if stopping else self._settlement.see_through(delivery))
+            self._take(self._settlement.see_through(delivery))
         if not deliveries and not self._in_hand:
             await self._signs.idle()
 

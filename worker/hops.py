@@ -141,7 +141,7 @@ def retry_after(response: HTTPResponse) -> float | None:
     value = response.getheader("Retry-After", "").strip()
     try:
         seconds = float(value) if value.isdecimal() else parsedate_to_datetime(value).timestamp() - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return min(max(seconds, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
 

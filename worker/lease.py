@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from shared import telemetry
 from shared.errors import one_line
-from worker.persistence import FAULTS
+from worker.persistence import FAULTS, understood
 
 LONGEST_SECONDS: Final = 12 * 3_600
 """However often it is renewed, a message is visible again 12 h after it was received (SQS, ChangeMessageVisibility)."""
@@ -62,12 +62,12 @@ class Lease:
     @property
     def held(self) -> bool:
         """Whether the message is ours at this moment."""
-        return not self.lost.is_set() and self._clock() < self._end
+        return self.remaining > 0
 
     @property
     def remaining(self) -> float:
-        """Seconds until the lease ends, unless it is renewed."""
-        return max(0.0, self._end - self._clock())
+        """Seconds until the lease ends, unless it is renewed; 0 once it was lost."""
+        return 0.0 if self.lost.is_set() else max(0.0, self._end - self._clock())
 
     @property
     def longest_pause(self) -> int:
@@ -118,7 +118,7 @@ class Lease:
             return True
         try:
             async with asyncio.timeout(min(RENEWAL_SECONDS, self._end - before)):
-                await self._hide(seconds)
+                await understood(lambda: self._hide(seconds))
         except FAULTS as error:
             log.warning("lease not renewed", error=one_line(str(error) or type(error).__name__))
             return False

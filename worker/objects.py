@@ -1,6 +1,5 @@
 """Objects of one bucket: read, written on condition, deleted; every call made again while another try may help."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 from shared import aws
 from shared.errors import PublishFailedError, SettingsError, SummaryStatsError
-from worker.persistence import FAULTS, persist
+from worker.holding import Remaining
+from worker.persistence import ATTEMPT_SECONDS, FAULTS, persist
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -23,8 +23,8 @@ CONTENT_TYPES: Final = {
 }
 
 
-class LeaseLostError(Exception):
-    """The message is no longer ours: nothing more may be written."""
+SLOWEST_BYTES_PER_SECOND: Final = 1_048_576
+"""An upload that is slower counts as stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,50 +50,40 @@ def unchanged(etag: str | None) -> Condition:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Raises PublishFailedError where S3 refused or kept failing; writes stop with LeaseLostError once not ``held``."""
+    """Raises PublishFailedError where S3 refused or kept failing; changes stop with LeaseLostError in time."""
 
     client: "S3Client"
     name: str
+    attempt_seconds: float = ATTEMPT_SECONDS
 
     async def read(self, key: str) -> Stored | None:
         """What is there; None where nothing is."""
         try:
-            return await persist(lambda: self._read(key))
+            return await persist(lambda: self._read(key), seconds=self.attempt_seconds)
         except FAULTS as error:
             if aws.code(error) in {"NoSuchKey", "404"}:
                 return None
             raise self._explained(error, f"reading {self._uri(key)}") from error
 
     async def write(
-        self, key: str, body: bytes | Path, held: Callable[[], bool], condition: Condition | None = None
+        self, key: str, body: bytes | Path, remaining: Remaining, condition: Condition | None = None
     ) -> str | None:
         """The ETag of what was written; None where ``condition`` did not hold.
 
         The answer of a write that went well may be lost: then the condition does not hold any more, of our own doing.
         """
-
-        async def attempt() -> str:
-            if not held():
-                raise LeaseLostError
-            return await self._write(key, body, condition or {})
-
+        seconds = self.attempt_seconds + _size(body) / SLOWEST_BYTES_PER_SECOND
         try:
-            return await persist(attempt, held)
+            return await persist(lambda: self._write(key, body, condition or {}), remaining, seconds=seconds)
         except FAULTS as error:
-            if aws.is_precondition_failed(error):
+            if aws.is_precondition_failed(error) or (condition and aws.code(error) == "NoSuchKey"):
                 return None
             raise self._explained(error, f"writing {self._uri(key)}") from error
 
-    async def delete(self, key: str, held: Callable[[], bool]) -> None:
+    async def delete(self, key: str, remaining: Remaining) -> None:
         """Nothing is there afterwards."""
-
-        async def attempt() -> None:
-            if not held():
-                raise LeaseLostError
-            await self.client.delete_object(Bucket=self.name, Key=key)
-
         try:
-            await persist(attempt, held)
+            await persist(lambda: self._delete(key), remaining, seconds=self.attempt_seconds)
         except FAULTS as error:
             raise self._explained(error, f"deleting {self._uri(key)}") from error
 
@@ -113,6 +103,9 @@ class Bucket:
                 )
         return answer["ETag"]
 
+    async def _delete(self, key: str) -> None:
+        await self.client.delete_object(Bucket=self.name, Key=key)
+
     def _uri(self, key: str) -> str:
         return f"s3://{self.name}/{key}"
 
@@ -120,6 +113,10 @@ class Bucket:
         if aws.is_missing(error) or aws.is_forbidden(error):
             return PublishFailedError(f"{what}: refused ({aws.code(error)})")
         return aws.explain(error, what, PublishFailedError)
+
+
+def _size(body: bytes | Path) -> int:
+    return len(body) if isinstance(body, bytes) else body.stat().st_size
 
 
 def _age(answer: "GetObjectOutputTypeDef") -> float:

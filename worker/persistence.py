@@ -4,25 +4,30 @@ The parent's clients make one attempt a call (CLIENT_OPTIONS): between two attem
 botocore's own retries cannot.
 """
 
+import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import aiohttp
 import tenacity
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 
 from shared import aws
+from worker.holding import LeaseLostError, Remaining
 
-FAULTS: Final = (BotoCoreError, ClientError, ResponseParserError, aiohttp.ClientError, OSError)
-"""What a call may end with; aiohttp's own come from the body of an answer, the parser's from one cut short."""
+FAULTS: Final = (BotoCoreError, ClientError, aiohttp.ClientError, OSError)
+"""What a call may end with; aiohttp's own come from the body of an answer."""
 CLIENT_OPTIONS: Final[dict[str, Any]] = {
     "connect_timeout": 3,
     "read_timeout": 10,
+    "max_pool_connections": 64,
     "retries": {"mode": "standard", "total_max_attempts": 1},
     "user_agent_extra": aws.USER_AGENT,
 }
 """For aiobotocore's AioConfig; seconds, a long poll among them."""
+ATTEMPT_SECONDS: Final = 15.0
+"""For one attempt, whatever the client waits for: it has no limit of its own while a body is sent."""
 TRIES: Final = 8
 """One call in five failing, all eight fail once in 400,000."""
 FIRST_PAUSE_SECONDS: Final = 0.2
@@ -30,21 +35,37 @@ LONGEST_PAUSE_SECONDS: Final = 5.0
 
 
 async def persist[T](
-    call: Callable[[], Awaitable[T]], worth_it: Callable[[], bool] = lambda: True, tries: int | None = TRIES
+    call: Callable[[], Awaitable[T]],
+    remaining: Remaining = lambda: math.inf,
+    *,
+    tries: int | None = TRIES,
+    seconds: float = ATTEMPT_SECONDS,
 ) -> T:
-    """What ``call`` gives, after up to ``tries`` attempts (None: any number) while it is ``worth_it``.
+    """What ``call`` gives, after up to ``tries`` attempts (None: any number) of up to ``seconds`` each.
 
     Pauses grow and are drawn by lot, so that workers that failed together do not come back together. Raises what the
-    last attempt raised; at once what no other attempt would mend.
+    last attempt raised; at once what no other attempt would mend; LeaseLostError where nothing is ``remaining``.
     """
-    enough = tenacity.stop_never if tries is None else tenacity.stop_after_attempt(tries)
     retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(lambda error: isinstance(error, FAULTS) and aws.is_passing(error)),
-        stop=lambda state: enough(state) or not worth_it(),
+        stop=tenacity.stop_never if tries is None else tenacity.stop_after_attempt(tries),
         wait=tenacity.wait_random_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
         reraise=True,
     )
     async for attempt in retrying:
         with attempt:
-            return await call()
+            if (left := remaining()) <= 0:
+                raise LeaseLostError
+            async with asyncio.timeout(min(seconds, left)):
+                return await understood(call)
     raise AssertionError("the last attempt raises")
+
+
+async def understood[T](call: Callable[[], Awaitable[T]]) -> T:
+    """What ``call`` gives; an answer that the client stumbles over (a proxy's page, half a document) is a fault."""
+    try:
+        return await call()
+    except (*FAULTS, LeaseLostError):
+        raise
+    except Exception as error:
+        raise ConnectionError(f"an answer that cannot be understood: {type(error).__name__}: {error}") from error

@@ -1,6 +1,5 @@
 """One project as the parent sees it: up to date already, or worked by a child and then published."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from shared.manifest import FailureRecord, Manifest, fingerprint, versions_known
 from shared.messages import ProjectMessage, now
 from shared.settings import LogFormat
 from worker.child import Children, Job
+from worker.holding import Remaining
 from worker.lease import Lease
 from worker.protection import Protection
 from worker.publish import Published, Publisher
@@ -38,6 +38,8 @@ class Projects:
         before = await self.publisher.published(message.project_id)
         if _satisfied(message, before):
             return Ending("up_to_date")
+        if _outdated(message, before):
+            return Ending("superseded")
         await self.protection.on()
         async with project_folder(self.folder) as folder:
             progress.enter("start")
@@ -45,14 +47,19 @@ class Projects:
             made = _made(folder)
             progress.enter("publish")
             manifest = made.model_copy(
-                update={"run_id": message.run_id, "source": message.source, "timing": dict(progress.seconds)}
+                update={
+                    "requested_at": message.requested_at,
+                    "run_id": message.run_id,
+                    "source": message.source,
+                    "timing": dict(progress.seconds),
+                }
             )
-            published = await self.publisher.publish(manifest, folder, before, lambda: lease.held)
+            published = await self.publisher.publish(manifest, folder, before, lambda: lease.remaining)
             progress.enter("settle")
         return Ending("published" if published else "up_to_date", manifest.peak_rss_mib)
 
     async def record_failure(
-        self, message: ProjectMessage, stage: str, error: SummaryStatsError, held: Callable[[], bool]
+        self, message: ProjectMessage, stage: str, error: SummaryStatsError, remaining: Remaining
     ) -> None:
         """Note a permanent failure, so that the daily run does not send the same again."""
         record = FailureRecord(
@@ -62,7 +69,7 @@ class Projects:
             stage=stage,
             failed_at=now(),
         )
-        await self.publisher.record_failure(message.project_id, record, held)
+        await self.publisher.record_failure(message.project_id, record, remaining)
 
     def _job(self, message: ProjectMessage, folder: Path) -> Job:
         return Job(
@@ -88,6 +95,13 @@ def _satisfied(message: ProjectMessage, before: Published | None) -> bool:
     if not message.force:
         return True
     return bool(message.requested_at and before.generated_at and before.generated_at > message.requested_at)
+
+
+def _outdated(message: ProjectMessage, before: Published | None) -> bool:
+    """Whether what is published was asked for later: a portal's address names a version, and that may be an old one."""
+    if message.force or before is None or not (message.requested_at and before.requested_at):
+        return False
+    return message.requested_at < before.requested_at
 
 
 def _made(folder: Path) -> Manifest:

@@ -5,7 +5,7 @@ What a manifest names is there, byte for byte, at every moment: one that names f
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from shared import keys, telemetry
 from shared.errors import SummaryStatsError
 from shared.manifest import FailureRecord, Manifest, published_fingerprint
-from worker.claim import Claim, Claimant, SupersededError, claimed
-from worker.objects import Bucket, LeaseLostError, unchanged
+from worker.claim import Claim, Claimant, claimed
+from worker.holding import LeaseLostError, Remaining, SupersededError
+from worker.objects import Bucket, unchanged
 
 UPLOADS_AT_ONCE: Final = 8
 
@@ -26,11 +27,12 @@ log = telemetry.logger("publish")
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is published of a project: its manifest's ETag, fingerprint and time, and the keys it names."""
+    """What is published of a project: its manifest's ETag, fingerprint and times, and the keys it names."""
 
     etag: str
     fingerprint: str | None = None
     generated_at: datetime | None = None
+    requested_at: datetime | None = None
     keys: frozenset[str] = frozenset()
 
 
@@ -48,16 +50,14 @@ class Publisher:
         stored = await self.bucket.read(self.prefix + keys.manifest(project_id))
         return None if stored is None else _published(stored.etag, stored.body)
 
-    async def publish(
-        self, manifest: Manifest, folder: Path, before: Published | None, held: Callable[[], bool]
-    ) -> bool:
+    async def publish(self, manifest: Manifest, folder: Path, before: Published | None, remaining: Remaining) -> bool:
         """Upload what ``manifest`` names from ``folder``, then the manifest; False where others did so meanwhile.
 
         ``before`` was read before the inputs were. Raises SupersededError where figures of other inputs came since,
-        LeaseLostError as soon as ``held`` says no.
+        LeaseLostError where nothing is ``remaining``.
         """
         key = self.prefix + keys.claim(manifest.project_id)
-        async with claimed(Claimant(self.bucket, key, self.worker, self.claim_seconds, held)) as claim:
+        async with claimed(Claimant(self.bucket, key, self.worker, self.claim_seconds, remaining)) as claim:
             present = await self.published(manifest.project_id)
             if present and present.etag != (before and before.etag):
                 if present.fingerprint == manifest.fingerprint:
@@ -69,15 +69,15 @@ class Publisher:
             await self._tidy(manifest, claim)
         return True
 
-    async def record_failure(self, project_id: str, record: FailureRecord, held: Callable[[], bool]) -> None:
+    async def record_failure(self, project_id: str, record: FailureRecord, remaining: Remaining) -> None:
         """Say beside the figures why there are no newer ones."""
-        await self.bucket.write(self.prefix + keys.failure(project_id), record.body(), held)
+        await self.bucket.write(self.prefix + keys.failure(project_id), record.body(), remaining)
 
     async def _prepare(self, manifest: Manifest, present: Published | None, claim: Claim) -> None:
         """Note whatever may be left over should we be stopped, and take back the manifest that names what goes."""
         await claim.note_left_over(_keys(manifest) | (present.keys if present else frozenset()))
         if present:
-            await self.bucket.delete(self.prefix + keys.manifest(manifest.project_id), claim.held)
+            await self.bucket.delete(self.prefix + keys.manifest(manifest.project_id), claim.remaining)
 
     async def _upload(self, upload_keys: Iterable[str], folder: Path, claim: Claim) -> None:
         turns = asyncio.Semaphore(UPLOADS_AT_ONCE)
@@ -85,7 +85,7 @@ class Publisher:
         async def one(key: str) -> None:
             async with turns:
                 await claim.keep()
-                await self.bucket.write(key, folder / key.removeprefix(self.prefix), claim.held)
+                await self.bucket.write(key, folder / key.removeprefix(self.prefix), claim.remaining)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -98,9 +98,9 @@ class Publisher:
     async def _commit(self, manifest: Manifest, claim: Claim) -> None:
         """The manifest, where there is none: an answer that was lost leaves our own there."""
         await claim.keep()
-        await self.bucket.delete(self.prefix + keys.failure(manifest.project_id), claim.held)
+        await self.bucket.delete(self.prefix + keys.failure(manifest.project_id), claim.remaining)
         key, body = self.prefix + keys.manifest(manifest.project_id), manifest.body()
-        if await self.bucket.write(key, body, claim.held, unchanged(None)) is None:
+        if await self.bucket.write(key, body, claim.remaining, unchanged(None)) is None:
             stored = await self.bucket.read(key)
             if stored is None or stored.body != body:
                 raise SupersededError
@@ -111,7 +111,7 @@ class Publisher:
         for key in sorted(claim.left_over - _keys(manifest)):
             if key.startswith(own):
                 try:
-                    await self.bucket.delete(key, claim.held)
+                    await self.bucket.delete(key, claim.remaining)
                 except (SummaryStatsError, LeaseLostError) as error:
                     log.warning("left over", key=key, error=str(error))
         claim.forget_left_over()
@@ -129,4 +129,4 @@ def _published(etag: str, body: bytes) -> Published:
         manifest = Manifest.model_validate_json(body)
     except ValidationError:
         return Published(etag, published_fingerprint(body))
-    return Published(etag, manifest.fingerprint, manifest.generated_at, _keys(manifest))
+    return Published(etag, manifest.fingerprint, manifest.generated_at, manifest.requested_at, _keys(manifest))

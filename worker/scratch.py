@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -19,6 +20,8 @@ from worker.matrices.scratch import writing
 
 _UNBORN: Final = ".dpss-unborn-"
 _LOCK: Final = "lock"
+UNBORN_SECONDS: Final = 3_600
+"""A folder that was not locked by then never will be: its worker was killed before."""
 
 log = telemetry.logger("scratch")
 
@@ -40,7 +43,8 @@ def worker_folder(scratch: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            _remove(folder)
         os.close(lock)
 
 
@@ -62,12 +66,32 @@ async def project_folder(folder: Path) -> AsyncIterator[Path]:
 
 
 def _sweep(scratch: Path) -> None:
+    for folder in scratch.glob(f"{_UNBORN}*"):
+        if time.time() - _made_at(folder) > UNBORN_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
     for folder in scratch.glob(f"{WORKER_FOLDER}*"):
         with contextlib.suppress(OSError):  # another's, alive, or gone meanwhile
             lock = os.open(folder / _LOCK, os.O_RDWR)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
                 log.warning("swept", folder=str(folder))
             finally:
                 os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    """The lock last: what is left should we be killed is swept by the next."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != _LOCK:
+            entry.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _made_at(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except OSError:  # it has its name by now
+        return time.time()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError
+from botocore.handlers import add_expect_header
 
 from shared import aws, telemetry
 from shared.errors import SettingsError
@@ -33,6 +34,8 @@ from worker.task import identity as identify
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_sqs import SQSClient
+
+log = telemetry.logger("worker")
 
 NO_LIMIT: Final = 1_000_000
 """Attempts, on a queue without a redrive policy: its messages expire before that."""
@@ -59,7 +62,6 @@ async def consume(
             return
         identity = await identify(environ.get("ECS_CONTAINER_METADATA_URI_V4"))
         protection = Protection(environ.get("ECS_AGENT_URI"))
-        stack.push_async_callback(protection.off)
         queue = WorkQueue(sqs, settings.queue_url, settings.dlq_url, settings.visibility_seconds, limit)
         publisher = Publisher(
             Bucket(s3, settings.figure_bucket), settings.figure_prefix, identity.worker, settings.visibility_seconds
@@ -82,7 +84,7 @@ async def consume(
             signs=Signs(heartbeat.beat, protection.off),
             until_idle=until_idle,
         )
-        telemetry.logger("worker").info("started", slots=settings.worker_slots, job_memory_mib=ceiling)
+        log.info("started", slots=settings.worker_slots, job_memory_mib=ceiling)
         await unless(children.ready(), drain.stopping)
         await consumer.run()
 
@@ -93,6 +95,8 @@ async def _clients(stack: AsyncExitStack) -> "tuple[SQSClient, S3Client]":
     try:
         sqs = await stack.enter_async_context(session.create_client("sqs", config=config))
         s3 = await stack.enter_async_context(session.create_client("s3", config=config))
+        # aiohttp waits without a limit for the 100 that a server is asked for
+        s3.meta.events.unregister("before-call.s3", add_expect_header)
     except BotoCoreError as error:
         raise SettingsError(str(aws.explain(error, "reaching AWS"))) from error
     except ValueError as error:
@@ -106,7 +110,9 @@ async def _check_places(settings: WorkerSettings, sqs: "SQSClient", s3: "S3Clien
         answer = await persist(
             lambda: sqs.get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=["RedrivePolicy"])
         )
-        await persist(lambda: sqs.get_queue_attributes(QueueUrl=settings.dlq_url, AttributeNames=["QueueArn"]))
+        letters = await persist(
+            lambda: sqs.get_queue_attributes(QueueUrl=settings.dlq_url, AttributeNames=["QueueArn"])
+        )
     except FAULTS as error:
         raise aws.explain(error, f"looking at {settings.queue_url} and {settings.dlq_url}") from error
     try:
@@ -116,4 +122,6 @@ async def _check_places(settings: WorkerSettings, sqs: "SQSClient", s3: "S3Clien
             raise SettingsError(f"DPSS_FIGURE_BUCKET: there is no bucket {settings.figure_bucket}") from error
         raise aws.explain(error, f"looking at the bucket {settings.figure_bucket}") from error
     policy = json.loads(answer.get("Attributes", {}).get("RedrivePolicy", "{}"))
+    if policy.get("deadLetterTargetArn") != letters.get("Attributes", {}).get("QueueArn"):
+        log.warning("DPSS_DLQ_URL is not where the work queue's redrive policy leads", redrive_policy=policy)
     return int(policy.get("maxReceiveCount", NO_LIMIT))

@@ -7,7 +7,6 @@ passing failure                       visible again after a pause that grows
 lease lost                            touch nothing
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,11 +25,10 @@ from shared.errors import (
     one_line,
 )
 from shared.messages import ProjectMessage, now, parse
-from worker.claim import SupersededError
 from worker.drain import Drain, unless
 from worker.failures import Bury, verdict
+from worker.holding import LeaseLostError, Remaining, SupersededError
 from worker.lease import Lease
-from worker.objects import LeaseLostError
 from worker.persistence import FAULTS, persist
 from worker.queue import Delivery, WorkQueue
 from worker.stages import Stages
@@ -43,16 +41,15 @@ LOGGED_BODY_CHARACTERS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a project's work ended well: ``published`` or ``up_to_date``; memory in MiB where it was measured."""
+    """How work ended well: ``published``, ``up_to_date`` or ``superseded``; memory in MiB where it was measured."""
 
     what: str
     peak_rss_mib: float | None = None
 
 
-Held = Callable[[], bool]
 Work = Callable[[ProjectMessage, Stages, Lease], Awaitable[Ending]]
-RecordFailure = Callable[[ProjectMessage, str, SummaryStatsError, Held], Awaitable[None]]
-"""Given the message, the stage it failed in, why, and whether the message is still ours."""
+RecordFailure = Callable[[ProjectMessage, str, SummaryStatsError, Remaining], Awaitable[None]]
+"""Given the message, the stage it failed in, why, and how long the message is still ours."""
 
 
 @dataclass(slots=True)
@@ -76,45 +73,41 @@ class Settlement:
     identity: Identity
 
     async def see_through(self, delivery: Delivery) -> None:
-        """From receipt to end. Raises what no project can be worked with (SettingsError)."""
+        """From receipt to end; what was received while stopping is given back. Raises SettingsError."""
         with structlog.contextvars.bound_contextvars(message_id=delivery.message_id, attempt=delivery.attempt):
             hide = partial(self.queue.hide, delivery)
             async with Lease(hide, delivery.received, self.queue.visibility) as lease:
-                progress = Stages(lambda stage: log.info("stage", stage=stage))
-                await self._settle(Case(delivery, lease, progress))
-
-    async def release(self, delivery: Delivery) -> None:
-        """Give back what was not begun."""
-        with structlog.contextvars.bound_contextvars(message_id=delivery.message_id, attempt=delivery.attempt):
-            hide = partial(self.queue.hide, delivery)
-            async with Lease(hide, delivery.received, self.queue.visibility) as lease:
-                await self._release(Case(delivery, lease, Stages(lambda _: None)))
+                case = Case(delivery, lease, Stages(lambda stage: log.info("stage", stage=stage)))
+                await (self._release(case) if self.drain.stopping.is_set() else self._settle(case))
 
     async def _settle(self, case: Case) -> None:
         try:
-            case.message = parse(case.delivery.body)
-        except SummaryStatsError as error:
-            body = one_line(case.delivery.body[:LOGGED_BODY_CHARACTERS], LOGGED_BODY_CHARACTERS)
-            log.warning("not a message", body=body)
-            await self._fail(case, error)
-            return
-        with structlog.contextvars.bound_contextvars(project_id=case.message.project_id, run_id=case.message.run_id):
-            _report_received(case.delivery, case.message)
-            try:
+            case.message = self._parsed(case.delivery)
+            about = {"project_id": case.message.project_id, "run_id": case.message.run_id}
+            with structlog.contextvars.bound_contextvars(**about):
                 await self._work(case, case.message)
-            except LeaseLostError:
-                log.warning("left alone: the lease was lost")
-            except SupersededError:
-                await self._superseded(case)
-            except SummaryStatsError as error:
-                await self._fail(case, error)
-            except SettingsError:
-                raise
-            except Exception as error:
-                log.exception("defect")
-                await self._fail(case, InternalError(f"{type(error).__name__}: {error}"))
+        except LeaseLostError:
+            await self._lost(case)
+        except SupersededError:
+            await self._superseded(case)
+        except SummaryStatsError as error:
+            await self._fail(case, error)
+        except SettingsError:
+            raise
+        except Exception as error:
+            log.exception("defect")
+            await self._fail(case, InternalError(f"{type(error).__name__}: {error}"))
+
+    def _parsed(self, delivery: Delivery) -> ProjectMessage:
+        try:
+            return parse(delivery.body)
+        except SummaryStatsError:
+            body = one_line(delivery.body[:LOGGED_BODY_CHARACTERS], LOGGED_BODY_CHARACTERS)
+            log.warning("not a message", body=body)
+            raise
 
     async def _work(self, case: Case, message: ProjectMessage) -> None:
+        _report_received(case.delivery, message)
         lease = case.lease
         work = self.work(message, case.progress, lease)
         ending = await unless(work, lease.lost, lease.expiring, self.drain.released)
@@ -129,8 +122,18 @@ class Settlement:
             await self._release(case)
 
     async def _release(self, case: Case) -> None:
+        """Visible to others at once; after its last attempt SQS would bury it, so that it is sent anew."""
         log.info("released")
-        await self._call(case, "release", partial(self.queue.hide, case.delivery, 0))
+        if case.delivery.attempt < self.queue.limit:
+            await self._call(case, "release", partial(self.queue.hide, case.delivery, 0))
+        elif await self._call(case, "send anew", partial(self.queue.send_anew, case.delivery)):
+            await self._call(case, "delete", partial(self.queue.delete, case.delivery))
+
+    async def _lost(self, case: Case) -> None:
+        if case.lease.held:
+            await self._fail(case, PublishFailedError("the claim on the project's keys could not be renewed"))
+        else:
+            log.warning("left alone: the lease was lost")
 
     async def _superseded(self, case: Case) -> None:
         """Another worker published other inputs meanwhile: look again at once, while there are attempts left."""
@@ -164,18 +167,20 @@ class Settlement:
             await self._call(case, "delete", partial(self.queue.delete, case.delivery))
 
     async def _record(self, case: Case, message: ProjectMessage, error: SummaryStatsError) -> None:
+        record = self.record_failure(message, case.progress.stage, error, lambda: case.lease.remaining)
         try:
-            await self.record_failure(message, case.progress.stage, error, lambda: case.lease.held)
+            await unless(record, case.lease.lost, self.drain.released)
         except (SummaryStatsError, SettingsError, LeaseLostError) as fault:
             log.warning("failure not recorded", error=one_line(str(fault)))
 
     def _epitaph(self, case: Case, error: SummaryStatsError) -> dict[str, str]:
+        """What the letter says, the most important first."""
         return {
             "dpss.reason": error.reason,
-            "dpss.error": error.line,
+            "dpss.stage": case.progress.stage,
             "dpss.attempts": str(case.delivery.attempt),
             "dpss.failed_at": f"{now():%Y-%m-%dT%H:%M:%SZ}",
-            "dpss.stage": case.progress.stage,
+            "dpss.error": error.line,
             "dpss.worker": self.identity.worker,
             "dpss.log": self.identity.log,
         }
@@ -184,10 +189,10 @@ class Settlement:
         """Whether SQS did it, asked again while the lease holds; else the message is visible again when that ends."""
         await case.lease.stop_renewing()
         try:
-            async with asyncio.timeout(case.lease.remaining):
-                await persist(call, lambda: case.lease.held, tries=None)
-        except (*FAULTS, TimeoutError) as error:
-            log.error("not settled", call=what, error=one_line(str(error)))  # noqa: TRY400 - expected, and explained
+            await persist(call, lambda: case.lease.remaining, tries=None)
+        except (*FAULTS, LeaseLostError) as error:
+            explanation = one_line(str(error) or type(error).__name__)
+            log.error("not settled", call=what, error=explanation)  # noqa: TRY400 - expected, and explained
             return False
         return True
 

@@ -48,7 +48,7 @@ def test_what_a_message_by_hand_leaves_out_has_a_default() -> None:
         ({"matrices": []}, "matrices"),
         ({"matrices": [{}]}, "matrices.0.uri"),
         ({"matrices": [{"uri": "file:///etc/passwd"}]}, "matrices.0.uri"),
-        ({"matrices": [{"uri": "http://example.org/m.loom"}]}, "matrices.0.uri"),
+        ({"matrices": [{"uri": "ftp://example.org/m.loom"}]}, "matrices.0.uri"),
         ({"matrices": [{"uri": "s3://b/k\x1b[31m"}]}, "matrices.0.uri"),
         ({"matrices": [{"uri": "s3://b/k", "size_bytes": -1}]}, "matrices.0.size_bytes"),
         ({"matrices": [{"uri": "s3://b/k", "species": "../x"}]}, "matrices.0.species"),

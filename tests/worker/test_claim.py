@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 
 import pytest
 from mypy_boto3_s3 import S3Client
@@ -12,8 +13,9 @@ from tests.faults.proxy import FaultyServer
 from tests.faults.reactions import lose_answer
 from tests.faults.rules import first, s3_call, when
 from tests.worker.shelf import Shelf, until
-from worker.claim import Claim, Claimant, SupersededError, Words, claimed
-from worker.objects import Bucket, LeaseLostError
+from worker.claim import Claim, Claimant, Words, claimed
+from worker.holding import LeaseLostError, Remaining, SupersededError
+from worker.objects import Bucket
 
 KEY = "figures/p/publishing.json"
 READ = s3_call(method="GET", ends=KEY)
@@ -27,9 +29,9 @@ def shelf(aws: str, s3: S3Client, stack: Stack) -> Iterator[Shelf]:
 
 
 def claimant(
-    bucket: Bucket, worker: str = "one", seconds: int = 60, held: Callable[[], bool] = lambda: True
+    bucket: Bucket, worker: str = "one", seconds: int = 60, remaining: Remaining = lambda: math.inf
 ) -> Claimant:
-    return Claimant(bucket, KEY, worker, seconds, held)
+    return Claimant(bucket, KEY, worker, seconds, remaining)
 
 
 def owner(shelf: Shelf) -> str:
@@ -45,7 +47,7 @@ async def note(claim: Claim, *keys: str) -> frozenset[str]:
 def test_a_claim_is_there_until_its_block_ends(shelf: Shelf) -> None:
     async def work(bucket: Bucket) -> tuple[str, bool]:
         async with claimed(claimant(bucket)) as claim:
-            return owner(shelf), claim.held()
+            return owner(shelf), claim.remaining() > 0
 
     assert shelf.run(work) == ("one", True)
     assert shelf.objects() == set()
@@ -103,7 +105,7 @@ def test_who_waits_stops_waiting_when_the_message_is_lost(shelf: Shelf) -> None:
     shelf.put(KEY, before)
 
     async def work(bucket: Bucket) -> None:
-        async with claimed(claimant(bucket, held=lambda: len(shelf.server.sent(READ)) < 2)):
+        async with claimed(claimant(bucket, remaining=lambda: 60.0 * (len(shelf.server.sent(READ)) < 2))):
             pass
 
     with pytest.raises(LeaseLostError):
@@ -119,7 +121,7 @@ def test_a_claim_that_is_not_renewed_is_taken_over_with_what_is_left_to_delete(s
             async with claimed(claimant(bucket, "next")) as claim:
                 with pytest.raises(LeaseLostError):
                     await frozen.keep()
-                found = owner(shelf), claim.left_over, frozen.held()
+                found = owner(shelf), claim.left_over, frozen.remaining() > 0
                 claim.forget_left_over()
         return found
 
@@ -130,7 +132,7 @@ def test_a_claim_that_is_not_renewed_is_taken_over_with_what_is_left_to_delete(s
 def test_who_was_taken_over_leaves_the_claim_to_its_owner(shelf: Shelf) -> None:
     async def work(bucket: Bucket) -> None:
         async with claimed(claimant(bucket, "frozen", seconds=1)) as claim:
-            await until(lambda: not claim.held())
+            await until(lambda: not claim.remaining())
             shelf.put(KEY, Words(worker="next").model_dump_json().encode())
 
     shelf.run(work)
@@ -163,7 +165,7 @@ def test_a_claim_whose_answer_was_lost_is_known_as_our_own(shelf: Shelf) -> None
             shelf.server.rules.append(when(first(1, WRITE), lose_answer))
             await note(claim, "old.png")
             claim.forget_left_over()
-            return claim.held()
+            return claim.remaining() > 0
 
     assert shelf.run(work)
     assert len(shelf.server.sent(WRITE)) == 4

@@ -1,7 +1,10 @@
 """Calls that are made again: which faults, how often, and for how long."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+import math
+import socket
+import time
+from collections.abc import Iterator
 
 import pytest
 from aiobotocore.config import AioConfig
@@ -16,8 +19,9 @@ from tests.faults.reactions import error, say
 from tests.faults.rules import first, s3_call, sqs_call, when
 from tests.faults.weather import KINDS
 from tests.worker.shelf import Shelf
+from worker.holding import LeaseLostError
 from worker.objects import Bucket
-from worker.persistence import CLIENT_OPTIONS, TRIES, persist
+from worker.persistence import CLIENT_OPTIONS, persist
 
 PASSING = {kind: reaction for kind, reaction in KINDS.items() if kind != "hang"} | {
     "throttled": error(400, "ThrottlingException"),
@@ -52,7 +56,7 @@ def test_what_passes_is_tried_again() -> None:
     assert asyncio.run(persist(Call(NOWHERE, BUSY, TimeoutError()))) == 4
 
 
-@pytest.mark.parametrize("error", [REFUSED, ParamValidationError(report="no"), ZeroDivisionError()])
+@pytest.mark.parametrize("error", [REFUSED, ParamValidationError(report="no"), LeaseLostError()])
 def test_what_does_not_pass_is_raised_at_once(error: Exception) -> None:
     call = Call(error)
     with pytest.raises(type(error)):
@@ -60,18 +64,50 @@ def test_what_does_not_pass_is_raised_at_once(error: Exception) -> None:
     assert call.made == 1
 
 
-@pytest.mark.parametrize(
-    ("worth_it", "tries", "made"),
-    [(lambda: True, 2, 2), (lambda: False, TRIES, 1), (lambda: False, None, 1)],
-    ids=["enough tries", "not worth it", "not worth it without a limit"],
-)
-def test_the_last_fault_is_raised_when_there_is_no_use(
-    worth_it: Callable[[], bool], tries: int | None, made: int
-) -> None:
+def test_an_answer_that_the_client_stumbles_over_is_a_fault_like_others() -> None:
+    assert asyncio.run(persist(Call(AttributeError("'list' object has no attribute 'get'")))) == 2
+
+
+def test_the_last_fault_is_raised_after_enough_tries() -> None:
     call = Call(*[NOWHERE] * 20)
     with pytest.raises(EndpointConnectionError):
-        asyncio.run(persist(call, worth_it, tries))
-    assert call.made == made
+        asyncio.run(persist(call, tries=2))
+    assert call.made == 2
+
+
+def test_nothing_is_asked_once_the_message_is_lost() -> None:
+    call = Call(NOWHERE)
+    with pytest.raises(LeaseLostError):
+        asyncio.run(persist(call, lambda: 1.0 if call.made == 0 else 0.0, tries=None))
+    assert call.made == 1
+
+
+def test_an_attempt_that_hangs_is_given_up_and_made_again() -> None:
+    made = []
+
+    async def hang_once() -> int:
+        made.append(1)
+        if len(made) == 1:
+            await asyncio.Event().wait()
+        return len(made)
+
+    assert asyncio.run(persist(hang_once, seconds=0.05)) == 2
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_upload_to_a_server_that_never_answers_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+
+        async def work() -> None:
+            config = AioConfig(**CLIENT_OPTIONS)
+            async with get_session().create_client("s3", endpoint_url=address, config=config) as client:
+                ends = time.monotonic() + 1
+                bucket = Bucket(client, "bucket", attempt_seconds=0.2)
+                await bucket.write("k.json", bytes(10_000_000), lambda: max(0.0, ends - time.monotonic()))
+
+        with pytest.raises(LeaseLostError):
+            asyncio.run(work())
 
 
 @pytest.mark.parametrize("reaction", PASSING.values(), ids=PASSING.keys())
@@ -83,9 +119,9 @@ def test_an_object_is_read_and_written_whatever_fails_once(
     server.rules += [when(first(1, s3_call(method=method)), reaction) for method in ("PUT", "GET", "DELETE")]
 
     async def work(bucket: Bucket) -> bytes:
-        await bucket.write("k.json", body, lambda: True)
+        await bucket.write("k.json", body, lambda: math.inf)
         stored = await bucket.read("k.json")
-        await bucket.delete("k.json", lambda: True)
+        await bucket.delete("k.json", lambda: math.inf)
         assert stored
         return stored.body
 

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from tests.faults.proxy import Exchange, FaultyServer
 from tests.faults.reactions import error, lose_answer
 from tests.faults.rules import first, s3_call, when
 from tests.worker.shelf import Shelf
-from worker.claim import SupersededError, Words
-from worker.objects import Bucket, LeaseLostError
+from worker.claim import Words
+from worker.holding import LeaseLostError, Remaining, SupersededError
+from worker.objects import Bucket
 from worker.publish import Published, Publisher
 
 PREFIX = "figures/"
@@ -73,14 +75,14 @@ class Desk:
         fingerprint: str = "f",
         *,
         seen: bool = True,
-        held: Callable[[], bool] = lambda: True,
+        remaining: Remaining = lambda: math.inf,
     ) -> bool:
         """Publish ``pictures``; not ``seen``: what is published now was not when the project was begun."""
 
         async def work(bucket: Bucket) -> bool:
             manifest = make(self._folder, pictures, fingerprint)
             before = await publisher(bucket).published("p") if seen else None
-            return await publisher(bucket).publish(manifest, self._folder, before, held)
+            return await publisher(bucket).publish(manifest, self._folder, before, remaining)
 
         return self._shelf.run(work)
 
@@ -90,7 +92,9 @@ class Desk:
         async def work(bucket: Bucket) -> None:
             manifest = make(self._folder, pictures)
             before = await publisher(bucket).published("p")
-            publishing = asyncio.create_task(publisher(bucket).publish(manifest, self._folder, before, lambda: True))
+            publishing = asyncio.create_task(
+                publisher(bucket).publish(manifest, self._folder, before, lambda: math.inf)
+            )
             await asyncio.to_thread(gate.held)
             publishing.cancel()
             await asyncio.wait([publishing])
@@ -224,7 +228,7 @@ def test_nothing_is_written_once_the_lease_is_lost(shelf: Shelf, desk: Desk) -> 
     uploads = s3_call(method="PUT", ends=".png")
     pictures = {f"{number:02}.png": b"1" for number in range(40)}
     with pytest.raises(LeaseLostError):
-        desk.publish(pictures, held=lambda: not shelf.server.sent(uploads))
+        desk.publish(pictures, remaining=lambda: 60.0 * (not shelf.server.sent(uploads)))
     asked = shelf.changes()
     assert asked[-1].startswith(f"PUT {LIBRARY}")
     assert len(asked) < 20  # those that were under way
@@ -249,7 +253,7 @@ def test_a_failure_is_recorded_until_the_next_success(shelf: Shelf, desk: Desk) 
     record = FailureRecord(fingerprint="f", reason="empty_matrix", error="no cells", stage="read", failed_at=failed_at)
 
     async def fail(bucket: Bucket) -> None:
-        await publisher(bucket).record_failure("p", record, lambda: True)
+        await publisher(bucket).record_failure("p", record, lambda: math.inf)
 
     shelf.run(fail)
     assert shelf.body(FAILURE) == record.body()

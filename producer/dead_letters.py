@@ -14,7 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from producer.batches import Sleep, settle
 from shared import aws, telemetry
-from shared.errors import JobCrashedError, PublishFailedError
+from shared.errors import InvalidMessageError, JobCrashedError, PublishFailedError
+from shared.messages import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -33,7 +34,10 @@ EMPTY_RECEIVES: Final = 2
 MAX_EMPTY_RECEIVES: Final = 10
 """The same, whatever the queue counts: its number is approximate."""
 NO_REASON: Final = "left without a word: SQS moved the message here after its last attempt, whose worker died"
+NO_ROOM: Final = "the message is about as long as SQS allows, which left no room for what was wrong with it"
 PREFIX: Final = "dpss."
+REASON_BYTES: Final = 64
+"""More than a reason's name, type and code take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +57,19 @@ class DeadLetter:
 
     @property
     def reason(self) -> str:
-        """The reason code; a letter without one was moved by SQS itself."""
-        return self.said("reason") or JobCrashedError.reason
+        """The reason code; a letter without one was moved by SQS itself, or left no room for one."""
+        return self.said("reason") or (InvalidMessageError if self._is_full else JobCrashedError).reason
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.body.encode()) + REASON_BYTES > MAX_MESSAGE_BYTES
 
     @property
     def error(self) -> str:
         """The line that says what went wrong."""
-        return self.said("error") if self.said("reason") else NO_REASON
+        if self.said("reason"):
+            return self.said("error") or NO_ROOM
+        return NO_ROOM if self._is_full else NO_REASON
 
     @property
     def project_id(self) -> str:

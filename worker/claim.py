@@ -116,11 +116,15 @@ class Claim:
 async def claimed(claimant: Claimant) -> AsyncIterator[Claim]:
     """The claim until the block ends, after another worker's has ended; LeaseLostError where the lease ends before."""
     claim = await _claim(claimant)
+    patience = math.inf
     try:
         yield claim
+    except asyncio.CancelledError:
+        patience = DROP_SECONDS
+        raise
     finally:
         try:
-            async with asyncio.timeout(DROP_SECONDS):
+            async with asyncio.timeout(patience):
                 await claim.drop()
         except (SummaryStatsError, LeaseLostError, SupersededError, TimeoutError) as error:
             log.warning("left over", key=claimant.key, error=str(error) or type(error).__name__)

@@ -12,7 +12,7 @@ from worker.persistence import ATTEMPT_SECONDS, FAULTS, persist
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
-    from types_aiobotocore_s3.type_defs import GetObjectOutputTypeDef
+    from types_aiobotocore_s3.type_defs import GetObjectOutputTypeDef, ListObjectsV2OutputTypeDef
 
 CONTENT_TYPES: Final = {
     ".png": "image/png",
@@ -23,6 +23,8 @@ CONTENT_TYPES: Final = {
 }
 
 
+PATIENCE_SECONDS: Final = 600.0
+"""With an S3 that keeps failing: shorter than what it takes to compute a large project once more."""
 SLOWEST_BYTES_PER_SECOND: Final = 1_048_576
 """An upload that is slower counts as stuck."""
 
@@ -59,7 +61,7 @@ class Bucket:
     async def read(self, key: str) -> Stored | None:
         """What is there; None where nothing is."""
         try:
-            return await persist(lambda: self._read(key), seconds=self.attempt_seconds)
+            return await persist(lambda: self._read(key), patience=PATIENCE_SECONDS, seconds=self.attempt_seconds)
         except FAULTS as error:
             if aws.code(error) in {"NoSuchKey", "404"}:
                 return None
@@ -74,16 +76,30 @@ class Bucket:
         """
         seconds = self.attempt_seconds + _size(body) / SLOWEST_BYTES_PER_SECOND
         try:
-            return await persist(lambda: self._write(key, body, condition or {}), remaining, seconds=seconds)
+            return await persist(
+                lambda: self._write(key, body, condition or {}), remaining, patience=PATIENCE_SECONDS, seconds=seconds
+            )
         except FAULTS as error:
             if aws.is_precondition_failed(error) or (condition and aws.code(error) == "NoSuchKey"):
                 return None
             raise self._explained(error, f"writing {self._uri(key)}") from error
 
+    async def etags(self, folder: str) -> dict[str, str]:
+        """The ETag of each object whose key begins with ``folder``; of the first 1,000, and no library has as many."""
+
+        async def ask() -> "ListObjectsV2OutputTypeDef":
+            return await self.client.list_objects_v2(Bucket=self.name, Prefix=folder)
+
+        try:
+            answer = await persist(ask, patience=PATIENCE_SECONDS, seconds=self.attempt_seconds)
+        except FAULTS as error:
+            raise self._explained(error, f"listing {self._uri(folder)}") from error
+        return {item["Key"]: item["ETag"] for item in answer.get("Contents", [])}
+
     async def delete(self, key: str, remaining: Remaining) -> None:
         """Nothing is there afterwards."""
         try:
-            await persist(lambda: self._delete(key), remaining, seconds=self.attempt_seconds)
+            await persist(lambda: self._delete(key), remaining, patience=PATIENCE_SECONDS, seconds=self.attempt_seconds)
         except FAULTS as error:
             raise self._explained(error, f"deleting {self._uri(key)}") from error
 

@@ -28,8 +28,8 @@ CLIENT_OPTIONS: Final[dict[str, Any]] = {
 """For aiobotocore's AioConfig; seconds, a long poll among them."""
 ATTEMPT_SECONDS: Final = 15.0
 """For one attempt, whatever the client waits for: it has no limit of its own while a body is sent."""
-TRIES: Final = 8
-"""One call in five failing, all eight fail once in 400,000."""
+PATIENCE_SECONDS: Final = 60.0
+"""With a service that keeps failing; where work of hours would be lost, it is more."""
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 5.0
 
@@ -38,17 +38,17 @@ async def persist[T](
     call: Callable[[], Awaitable[T]],
     remaining: Remaining = lambda: math.inf,
     *,
-    tries: int | None = TRIES,
+    patience: float = PATIENCE_SECONDS,
     seconds: float = ATTEMPT_SECONDS,
 ) -> T:
-    """What ``call`` gives, after up to ``tries`` attempts (None: any number) of up to ``seconds`` each.
+    """What ``call`` gives, after attempts of up to ``seconds`` each, begun within ``patience``.
 
     Pauses grow and are drawn by lot, so that workers that failed together do not come back together. Raises what the
     last attempt raised; at once what no other attempt would mend; LeaseLostError where nothing is ``remaining``.
     """
     retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(lambda error: isinstance(error, FAULTS) and aws.is_passing(error)),
-        stop=tenacity.stop_never if tries is None else tenacity.stop_after_attempt(tries),
+        stop=tenacity.stop_after_delay(patience),
         wait=tenacity.wait_random_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
         reraise=True,
     )

@@ -5,7 +5,6 @@ What a manifest names is there, byte for byte, at every moment: one that names f
 """
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,6 +55,15 @@ class Publisher:
         ``before`` was read before the inputs were. Raises SupersededError where figures of other inputs came since,
         LeaseLostError where nothing is ``remaining``.
         """
+        while True:
+            try:
+                return await self._publish(manifest, folder, before, remaining)
+            except LeaseLostError:
+                if not remaining():
+                    raise
+                log.warning("the claim could not be renewed in time; publishing anew")
+
+    async def _publish(self, manifest: Manifest, folder: Path, before: Published | None, remaining: Remaining) -> bool:
         key = self.prefix + keys.claim(manifest.project_id)
         async with claimed(Claimant(self.bucket, key, self.worker, self.claim_seconds, remaining)) as claim:
             present = await self.published(manifest.project_id)
@@ -79,13 +87,16 @@ class Publisher:
         if present:
             await self.bucket.delete(self.prefix + keys.manifest(manifest.project_id), claim.remaining)
 
-    async def _upload(self, upload_keys: Iterable[str], folder: Path, claim: Claim) -> None:
+    async def _upload(self, upload_keys: frozenset[str], folder: Path, claim: Claim) -> None:
+        """Each on condition that it is what it was as the claim began: what a frozen worker sends late is refused."""
+        present: dict[str, str] = {}
+        for library in sorted({key.rpartition("/")[0] + "/" for key in upload_keys}):
+            present |= await self.bucket.etags(library)
         turns = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
         async def one(key: str) -> None:
             async with turns:
-                await claim.keep()
-                await self.bucket.write(key, folder / key.removeprefix(self.prefix), claim.remaining)
+                await self._put(key, folder / key.removeprefix(self.prefix), present.get(key), claim)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -94,6 +105,13 @@ class Publisher:
         except ExceptionGroup as errors:
             lost = [error for error in errors.exceptions if isinstance(error, LeaseLostError)]
             raise (lost or errors.exceptions)[0] from None
+
+    async def _put(self, key: str, path: Path, present: str | None, claim: Claim) -> None:
+        await claim.keep()
+        if await self.bucket.write(key, path, claim.remaining, unchanged(present)) is None:
+            stored = await self.bucket.read(key)
+            if stored is None or stored.body != await asyncio.to_thread(path.read_bytes):
+                raise SupersededError
 
     async def _commit(self, manifest: Manifest, claim: Claim) -> None:
         """The manifest, where there is none: an answer that was lost leaves our own there."""

@@ -1,6 +1,7 @@
 """The worker's composition root: every part is made here and handed to those that need it."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 log = telemetry.logger("worker")
 
+LEAST_FREE_BYTES: Final = 8_388_608
+"""For the made-up project that children are warmed up with, some times over."""
 NO_LIMIT: Final = 1_000_000
 """Attempts, on a queue without a redrive policy: its messages expire before that."""
 
@@ -54,6 +57,7 @@ async def consume(
         folder = stack.enter_context(worker_folder(Path(settings.scratch_dir or tempfile.gettempdir())))
         heartbeat = Heartbeat(folder)
         heartbeat.beat()
+        _check_room(folder)
         children.warm(folder)
         stack.callback(children.close)
         sqs, s3 = await _clients(stack)
@@ -89,6 +93,12 @@ async def consume(
         await consumer.run()
 
 
+def _check_room(folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE_BYTES:
+        raise SettingsError(f"DPSS_SCRATCH_DIR: {folder.parent} has {free / 1e6:.1f} MB left, too little to start with")
+
+
 async def _clients(stack: AsyncExitStack) -> "tuple[SQSClient, S3Client]":
     config = AioConfig(**CLIENT_OPTIONS)
     session = get_session()
@@ -106,6 +116,8 @@ async def _clients(stack: AsyncExitStack) -> "tuple[SQSClient, S3Client]":
 
 async def _check_places(settings: WorkerSettings, sqs: "SQSClient", s3: "S3Client") -> int:
     """That queues and bucket are there, before a message is taken; gives the attempts that the queue allows."""
+    if settings.queue_url == settings.dlq_url:
+        raise SettingsError("DPSS_DLQ_URL is DPSS_QUEUE_URL: what fails would be taken again at once")
     try:
         answer = await persist(
             lambda: sqs.get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=["RedrivePolicy"])

@@ -7,6 +7,7 @@ passing failure                       visible again after a pause that grows
 lease lost                            touch nothing
 """
 
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -52,14 +53,14 @@ RecordFailure = Callable[[ProjectMessage, str, SummaryStatsError, Remaining], Aw
 """Given the message, the stage it failed in, why, and how long the message is still ours."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Case:
-    """A message in hand; ``message`` once it was read as one."""
+    """A message in hand, or why it is none."""
 
     delivery: Delivery
     lease: Lease
     progress: Stages
-    message: ProjectMessage | None = None
+    message: ProjectMessage | SummaryStatsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +76,20 @@ class Settlement:
     async def see_through(self, delivery: Delivery) -> None:
         """From receipt to end; what was received while stopping is given back. Raises SettingsError."""
         with structlog.contextvars.bound_contextvars(message_id=delivery.message_id, attempt=delivery.attempt):
+            message = _parsed(delivery)
+            if isinstance(message, ProjectMessage):
+                structlog.contextvars.bind_contextvars(project_id=message.project_id, run_id=message.run_id)
             hide = partial(self.queue.hide, delivery)
             async with Lease(hide, delivery.received, self.queue.visibility) as lease:
-                case = Case(delivery, lease, Stages(lambda stage: log.info("stage", stage=stage)))
+                case = Case(delivery, lease, Stages(lambda stage: log.info("stage", stage=stage)), message)
                 await (self._release(case) if self.drain.stopping.is_set() else self._settle(case))
 
     async def _settle(self, case: Case) -> None:
+        if isinstance(case.message, SummaryStatsError):
+            await self._fail(case, case.message)
+            return
         try:
-            case.message = self._parsed(case.delivery)
-            about = {"project_id": case.message.project_id, "run_id": case.message.run_id}
-            with structlog.contextvars.bound_contextvars(**about):
-                await self._work(case, case.message)
+            await self._work(case, case.message)
         except LeaseLostError:
             await self._lost(case)
         except SupersededError:
@@ -97,14 +101,6 @@ class Settlement:
         except Exception as error:
             log.exception("defect")
             await self._fail(case, InternalError(f"{type(error).__name__}: {error}"))
-
-    def _parsed(self, delivery: Delivery) -> ProjectMessage:
-        try:
-            return parse(delivery.body)
-        except SummaryStatsError:
-            body = one_line(delivery.body[:LOGGED_BODY_CHARACTERS], LOGGED_BODY_CHARACTERS)
-            log.warning("not a message", body=body)
-            raise
 
     async def _work(self, case: Case, message: ProjectMessage) -> None:
         _report_received(case.delivery, message)
@@ -159,11 +155,11 @@ class Settlement:
 
     async def _bury(self, case: Case, error: SummaryStatsError) -> None:
         """To the dead-letter queue first, off the work queue second: a crash between leaves two copies, never none."""
-        telemetry.metrics({"ProjectsFailed": (1, "Count")}, Reason=error.reason)
-        if case.message and not error.retried:
+        if isinstance(case.message, ProjectMessage) and not error.retried:
             await self._record(case, case.message, error)
         epitaph = self._epitaph(case, error)
         if await self._call(case, "bury", partial(self.queue.send_dead_letter, case.delivery, epitaph)):
+            telemetry.metrics({"ProjectsFailed": (1, "Count")}, Reason=error.reason)
             await self._call(case, "delete", partial(self.queue.delete, case.delivery))
 
     async def _record(self, case: Case, message: ProjectMessage, error: SummaryStatsError) -> None:
@@ -189,12 +185,23 @@ class Settlement:
         """Whether SQS did it, asked again while the lease holds; else the message is visible again when that ends."""
         await case.lease.stop_renewing()
         try:
-            await persist(call, lambda: case.lease.remaining, tries=None)
+            await persist(call, lambda: case.lease.remaining, patience=math.inf)
         except (*FAULTS, LeaseLostError) as error:
             explanation = one_line(str(error) or type(error).__name__)
             log.error("not settled", call=what, error=explanation)  # noqa: TRY400 - expected, and explained
             return False
         return True
+
+
+def _parsed(delivery: Delivery) -> ProjectMessage | SummaryStatsError:
+    try:
+        return parse(delivery.body)
+    except SummaryStatsError as error:
+        log.warning("not a message", body=one_line(delivery.body[:LOGGED_BODY_CHARACTERS], LOGGED_BODY_CHARACTERS))
+        return error
+    except Exception as error:
+        log.exception("defect")
+        return InternalError(f"{type(error).__name__}: {error}")
 
 
 def _report_received(delivery: Delivery, message: ProjectMessage) -> None:

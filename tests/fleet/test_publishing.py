@@ -1,6 +1,7 @@
 """Two workers and one project; matrices that are replaced meanwhile; a bucket that refuses figures."""
 
 import hashlib
+import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -114,6 +115,22 @@ def test_a_matrix_replaced_after_its_message_was_sent_is_used_as_it_is_now(pair:
     send(pair.site, body)
     pair.site.wait_until_settled()
     assert inputs_of(pair.site, "newer") == [sha256(tiny["lung"].contents)]
+
+
+def test_a_message_older_than_what_is_published_is_done_with(pair: Pair, tiny: dict[str, Tiny]) -> None:
+    def asked_at(contents: bytes, hour: int) -> str:
+        message = json.loads(place(pair.site, "replayed", contents))
+        return json.dumps(message | {"requested_at": f"2026-11-22T{hour:02}:00:00Z"})
+
+    older, newer = asked_at(tiny["blood"].contents, 3), asked_at(tiny["lung"].contents, 4)
+    send(pair.site, newer)
+    pair.site.wait_until_settled()
+    began = time.monotonic()
+    send(pair.site, older)
+    pair.site.wait_until_settled()
+    assert pair.endings("replayed") == ["published", "superseded"]
+    assert not [request for request in pair.requests(began) if request.method == "PUT"]
+    assert inputs_of(pair.site, "replayed") == [sha256(tiny["lung"].contents)]
 
 
 def test_publishing_that_is_refused_for_good_is_a_dead_letter_and_nothing_is_referred_to(

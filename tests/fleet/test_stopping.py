@@ -13,7 +13,7 @@ from tests.faults.gate import holding
 from tests.faults.proxy import Exchange
 from tests.faults.reactions import error
 from tests.faults.rules import first, sqs_call, when
-from tests.fleet.conftest import PATIENCE_SECONDS, Command, Site, depth, eventually, handles, outliving, site
+from tests.fleet.conftest import PATIENCE_SECONDS, Command, Site, depth, eventually, handles, letters, outliving, site
 from tests.fleet.through import POLL, Far, far_worker, key_of, place, reads, send
 from tests.tiny import Tiny
 
@@ -151,3 +151,17 @@ def test_a_project_that_does_not_end_is_released(
     assert "Messages" in here.sqs.receive_message(QueueUrl=here.stack.queue_url, WaitTimeSeconds=0)
     assert here.published("endless") is None
     assert left_in(here.scratch) == []
+
+
+def test_a_project_released_at_its_last_attempt_is_not_buried(aws: str, tmp_path: Path, tiny: dict[str, Tiny]) -> None:
+    with site(aws, tmp_path, max_receive_count=1) as here:
+        with start(here, 0) as far, holding(far.server, reads(key_of("healthy"))) as gate:
+            far.polls()
+            send(here, place(here, "healthy", tiny["lung"].contents))
+            gate.held()
+            tell(far.command)
+            assert far.command.wait() == 0
+        assert depth(here.sqs, here.stack.queue_url) == (1, 0)
+        found = here.sqs.receive_message(QueueUrl=here.stack.queue_url, MessageSystemAttributeNames=["All"])
+        assert [message["Attributes"]["ApproximateReceiveCount"] for message in found["Messages"]] == ["1"]
+        assert letters(here.sqs, here.stack) == []

@@ -26,6 +26,8 @@ from worker.persistence import CLIENT_OPTIONS, persist
 PASSING = {kind: reaction for kind, reaction in KINDS.items() if kind != "hang"} | {
     "throttled": error(400, "ThrottlingException"),
     "no AWS answer": say(502, b"<html>Bad Gateway</html>"),
+    "no text": say(500, b"\xff\xfe\xfa"),
+    "JSON of another kind": say(500, b"[]"),
 }
 NOWHERE = EndpointConnectionError(endpoint_url="http://nowhere")
 BUSY = ClientError({"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "GetObject")  # type: ignore[typeddict-item]
@@ -68,17 +70,17 @@ def test_an_answer_that_the_client_stumbles_over_is_a_fault_like_others() -> Non
     assert asyncio.run(persist(Call(AttributeError("'list' object has no attribute 'get'")))) == 2
 
 
-def test_the_last_fault_is_raised_after_enough_tries() -> None:
+def test_the_last_fault_is_raised_when_patience_is_at_its_end() -> None:
     call = Call(*[NOWHERE] * 20)
     with pytest.raises(EndpointConnectionError):
-        asyncio.run(persist(call, tries=2))
-    assert call.made == 2
+        asyncio.run(persist(call, patience=0))
+    assert call.made == 1
 
 
 def test_nothing_is_asked_once_the_message_is_lost() -> None:
     call = Call(NOWHERE)
     with pytest.raises(LeaseLostError):
-        asyncio.run(persist(call, lambda: 1.0 if call.made == 0 else 0.0, tries=None))
+        asyncio.run(persist(call, lambda: 1.0 if call.made == 0 else 0.0, patience=math.inf))
     assert call.made == 1
 
 

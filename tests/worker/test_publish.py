@@ -16,7 +16,7 @@ from shared.errors import PublishFailedError
 from shared.manifest import Entity, FailureRecord, Figure, Library, Manifest
 from tests.faults.gate import Gate, holding
 from tests.faults.proxy import Exchange, FaultyServer
-from tests.faults.reactions import error, lose_answer
+from tests.faults.reactions import error, hang, lose_answer
 from tests.faults.rules import first, s3_call, when
 from tests.worker.shelf import Shelf
 from worker.claim import Words
@@ -58,8 +58,8 @@ def make(folder: Path, pictures: Mapping[str, bytes], fingerprint: str = "f") ->
     return Manifest(project_id="p", generated_at=made, inputs=(), fingerprint=fingerprint, entities=(entity,))
 
 
-def publisher(bucket: Bucket) -> Publisher:
-    return Publisher(bucket, PREFIX, "one", 60)
+def publisher(bucket: Bucket, claim_seconds: int = 60) -> Publisher:
+    return Publisher(bucket, PREFIX, "one", claim_seconds)
 
 
 class Desk:
@@ -76,13 +76,14 @@ class Desk:
         *,
         seen: bool = True,
         remaining: Remaining = lambda: math.inf,
+        claim_seconds: int = 60,
     ) -> bool:
         """Publish ``pictures``; not ``seen``: what is published now was not when the project was begun."""
 
         async def work(bucket: Bucket) -> bool:
             manifest = make(self._folder, pictures, fingerprint)
             before = await publisher(bucket).published("p") if seen else None
-            return await publisher(bucket).publish(manifest, self._folder, before, remaining)
+            return await publisher(bucket, claim_seconds).publish(manifest, self._folder, before, remaining)
 
         return self._shelf.run(work)
 
@@ -222,6 +223,26 @@ def test_figures_asked_for_again_are_replaced_though_the_inputs_are_the_same(she
     desk.publish({"umap.png": b"1"})
     assert desk.publish({"umap.png": b"2"})
     assert named(shelf) == {"umap.png": b"2"}
+
+
+def test_an_upload_that_comes_late_is_refused_and_nothing_is_committed(shelf: Shelf, desk: Desk) -> None:
+    desk.publish({"umap.png": b"1"})
+
+    def overtaken(exchange: Exchange) -> None:
+        shelf.put(LIBRARY + "umap.png", b"of another worker")
+        exchange.send(exchange.pass_on())
+
+    upload = when(s3_call(method="PUT", ends="/umap.png"), overtaken)
+    with shelf.server.imposed(upload), pytest.raises(SupersededError):
+        desk.publish({"umap.png": b"2"}, "g")
+    assert shelf.body(LIBRARY + "umap.png") == b"of another worker"
+    assert MANIFEST not in shelf.objects()
+
+
+def test_a_claim_that_aged_while_an_upload_hung_is_taken_anew(shelf: Shelf, desk: Desk) -> None:
+    shelf.server.rules.append(when(first(1, s3_call(method="PUT", ends="/umap.png")), hang(60)))
+    assert desk.publish({"umap.png": b"1"}, claim_seconds=1)
+    assert named(shelf) == {"umap.png": b"1"}
 
 
 def test_nothing_is_written_once_the_lease_is_lost(shelf: Shelf, desk: Desk) -> None:

@@ -4,7 +4,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from shared.errors import InvalidMessageError, one_line
 
@@ -31,6 +40,13 @@ Label = Annotated[str, StringConstraints(max_length=200), AfterValidator(_plain)
 ProjectId = Annotated[str, StringConstraints(pattern=PROJECT_ID_PATTERN)]
 
 
+def _whole(version: object) -> object:
+    """JSON's true and 1.0 are equal to 1, and no version."""
+    if type(version) is not int:
+        raise ValueError("a version is a whole number")
+    return version
+
+
 def _reachable_uri(uri: str) -> str:
     if not uri.startswith(("s3://", "https://", "http://")):  # http:// is refused later, but for the portal's own host
         raise ValueError("a matrix is at s3:// or https://")
@@ -55,7 +71,7 @@ class ProjectMessage(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[1]
+    schema_version: Annotated[Literal[1], BeforeValidator(_whole)]
     project_id: ProjectId
     source: Source = "canned"
     matrices: Annotated[tuple[MatrixReference, ...], Field(min_length=1, max_length=MAX_MATRICES)]

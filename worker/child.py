@@ -128,11 +128,12 @@ class Children:
         with contextlib.suppress(RuntimeError):  # the worker ended meanwhile
             loop.call_soon_threadsafe(self._imported.set)
 
-    async def ready(self) -> None:
-        """Wait until children can be forked; InternalError where they cannot, for no project could be worked."""
+    async def ready(self) -> bool:
+        """True once children can be forked; InternalError where they cannot, for no project could be worked."""
         await self._imported.wait()
         if not self._warm:
             raise InternalError("the process that children are forked from did not start; its last words are above")
+        return True
 
     async def run(self, job: Job, on_stage: Callable[[str], None]) -> None:
         """Work ``job`` to its end; raises what the child raised or became. Cancelled: the child is killed."""

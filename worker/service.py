@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
@@ -88,8 +88,9 @@ async def consume(
             signs=Signs(heartbeat.beat, protection.off),
             until_idle=until_idle,
         )
-        log.info("started", slots=settings.worker_slots, job_memory_mib=ceiling)
-        await unless(children.ready(), drain.stopping)
+        log.info("started", worker=identity.worker, slots=settings.worker_slots, job_memory_mib=ceiling)
+        if await unless(children.ready(), drain.stopping):
+            log.info("ready", queue=settings.queue_url, bucket=settings.figure_bucket)
         await consumer.run()
 
 
@@ -118,22 +119,26 @@ async def _check_places(settings: WorkerSettings, sqs: "SQSClient", s3: "S3Clien
     """That queues and bucket are there, before a message is taken; gives the attempts that the queue allows."""
     if settings.queue_url == settings.dlq_url:
         raise SettingsError("DPSS_DLQ_URL is DPSS_QUEUE_URL: what fails would be taken again at once")
+    policy = json.loads(await _attribute(sqs, settings.queue_url, "RedrivePolicy") or "{}")
+    letters = await _attribute(sqs, settings.dlq_url, "QueueArn")
+    if policy.get("deadLetterTargetArn") != letters:
+        log.warning("DPSS_DLQ_URL is not where the work queue's redrive policy leads", redrive_policy=policy)
+    await _check_bucket(s3, settings.figure_bucket)
+    return int(policy.get("maxReceiveCount", NO_LIMIT))
+
+
+async def _attribute(sqs: "SQSClient", url: str, name: Literal["QueueArn", "RedrivePolicy"]) -> str:
     try:
-        answer = await persist(
-            lambda: sqs.get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=["RedrivePolicy"])
-        )
-        letters = await persist(
-            lambda: sqs.get_queue_attributes(QueueUrl=settings.dlq_url, AttributeNames=["QueueArn"])
-        )
+        answer = await persist(lambda: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name]))
     except FAULTS as error:
-        raise aws.explain(error, f"looking at {settings.queue_url} and {settings.dlq_url}") from error
+        raise aws.explain(error, f"looking at {url}") from error
+    return answer.get("Attributes", {}).get(name, "")
+
+
+async def _check_bucket(s3: "S3Client", name: str) -> None:
     try:
-        await persist(lambda: s3.head_bucket(Bucket=settings.figure_bucket))
+        await persist(lambda: s3.head_bucket(Bucket=name))
     except FAULTS as error:
         if aws.is_missing(error):
-            raise SettingsError(f"DPSS_FIGURE_BUCKET: there is no bucket {settings.figure_bucket}") from error
-        raise aws.explain(error, f"looking at the bucket {settings.figure_bucket}") from error
-    policy = json.loads(answer.get("Attributes", {}).get("RedrivePolicy", "{}"))
-    if policy.get("deadLetterTargetArn") != letters.get("Attributes", {}).get("QueueArn"):
-        log.warning("DPSS_DLQ_URL is not where the work queue's redrive policy leads", redrive_policy=policy)
-    return int(policy.get("maxReceiveCount", NO_LIMIT))
+            raise SettingsError(f"DPSS_FIGURE_BUCKET: there is no bucket {name}") from error
+        raise aws.explain(error, f"looking at the bucket {name}") from error

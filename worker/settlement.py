@@ -1,7 +1,7 @@
 """One message from receipt to its end; it is settled once, after the fact.
 
-published, up to date                 delete
-superseded, told to stop              visible again at once
+published, up to date, superseded     delete
+overtaken, told to stop               visible again at once
 permanent failure, last attempt       dead letter with its reason, then delete
 passing failure                       visible again after a pause that grows
 lease lost                            touch nothing
@@ -91,9 +91,9 @@ class Settlement:
         try:
             await self._work(case, case.message)
         except LeaseLostError:
-            await self._lost(case)
+            log.warning("left alone: the lease was lost")
         except SupersededError:
-            await self._superseded(case)
+            await self._overtaken(case)
         except SummaryStatsError as error:
             await self._fail(case, error)
         except SettingsError:
@@ -125,13 +125,7 @@ class Settlement:
         elif await self._call(case, "send anew", partial(self.queue.send_anew, case.delivery)):
             await self._call(case, "delete", partial(self.queue.delete, case.delivery))
 
-    async def _lost(self, case: Case) -> None:
-        if case.lease.held:
-            await self._fail(case, PublishFailedError("the claim on the project's keys could not be renewed"))
-        else:
-            log.warning("left alone: the lease was lost")
-
-    async def _superseded(self, case: Case) -> None:
+    async def _overtaken(self, case: Case) -> None:
         """Another worker published other inputs meanwhile: look again at once, while there are attempts left."""
         if case.delivery.attempt >= self.queue.limit:
             await self._fail(

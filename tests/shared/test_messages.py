@@ -39,6 +39,9 @@ def test_what_a_message_by_hand_leaves_out_has_a_default() -> None:
     [
         ({"schema_version": 2}, "schema_version"),
         ({"schema_version": "1"}, "schema_version"),
+        ({"schema_version": True}, "schema_version"),
+        ({"matrices": [{"uri": "https://[foo]/m.h5ad"}]}, "matrices.0.uri"),
+        ({"matrices": [{"uri": "https://example.org:port/m.h5ad"}]}, "matrices.0.uri"),
         ({"project_id": "../etc"}, "project_id"),
         ({"project_id": "-starts-with-a-dash"}, "project_id"),
         ({"project_id": "p" * 129}, "project_id"),

@@ -24,7 +24,7 @@ demo: $(STAMP) ## the fleet on this machine: samples from queue to figures, kept
 	@exec $(BIN)/dpss-local demo $(ARGS) # exec: a signal to make is a signal to the demo
 
 test: $(STAMP) ## all tests; ARGS='-k sample' some of them
-	@exec $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 lint: $(STAMP) ## style, types, and who may import whom
 	$(BIN)/ruff check

@@ -49,3 +49,4 @@ requirements: $(STAMP) ## requirements/*.txt anew from pyproject.toml
 	$(COMPILE) --extra worker --extra local --extra dev --output-file requirements/dev.txt
 	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/producer.txt
 	$(COMPILE) --constraint requirements/dev.txt --extra worker --output-file requirements/worker.txt
+	$(COMPILE) --constraint requirements/dev.txt --extra fuzz --output-file requirements/fuzz.txt

@@ -1,1 +1,1 @@
-"""Measurements, as commands: nothing here runs in ``make test``."""
+"""Measurements, as commands, and the tests of what they measure with."""

@@ -1,7 +1,7 @@
 """Genes of several matrices in one list."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.matrices.building import assert_promises_kept
@@ -30,6 +30,7 @@ def test_duplicated_ids_stay_apart_and_meet_their_like() -> None:
     assert union.genes.ids.tolist() == ["a", "a", "b", "a"]
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.permutations(range(6)), st.lists(st.lists(st.integers(0, 3), min_size=6, max_size=6), max_size=5))
 def test_remapped_counts_are_the_same_counts(mapping: list[int], rows: list[list[int]]) -> None:
     counts = np.array(rows, np.float32).reshape(-1, 6)

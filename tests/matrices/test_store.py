@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from shared.errors import InternalError, ScratchFullError
 from tests.matrices.building import assert_promises_kept
-from worker.matrices.matrix import BLOCK_ENTRIES, CountBlock
-from worker.matrices.store import Store, StoreWriter
+from worker.matrices.matrix import CountBlock
+from worker.matrices.store import NARROW_GENES, STORED_ENTRIES, Store, StoreWriter
 
 
 def _block(counts: object) -> CountBlock:
@@ -56,32 +56,70 @@ def test_blocks_of_growing_genes_come_back_with_their_sums(shapes: list[tuple[in
     assert [store.gene_counts.dtype, store.gene_cells.dtype] == [np.float64, np.int64]
 
 
-def test_blocks_aim_at_the_same_number_of_entries_whatever_was_appended(tmp_path: Path) -> None:
+def _cells_of(per_cell: int, n_cells: int) -> CountBlock:
+    """Cells with a count of 1 of each of the first genes."""
+    return CountBlock(
+        np.arange(n_cells + 1, dtype=np.int64) * per_cell,
+        np.tile(np.arange(per_cell, dtype=np.int32), n_cells),
+        np.ones(n_cells * per_cell, np.float32),
+    )
+
+
+@pytest.mark.parametrize("cells_at_once", [7, 1_000], ids=["small pieces", "large pieces"])
+def test_blocks_aim_at_the_same_number_of_entries_whatever_was_appended(tmp_path: Path, cells_at_once: int) -> None:
     writer = StoreWriter(tmp_path)
-    n_cells, per_cell = 1_500, 5_000
-    for _ in range(n_cells // 300):
-        writer.append(
-            CountBlock(
-                np.arange(301, dtype=np.int64) * per_cell,
-                np.tile(np.arange(per_cell, dtype=np.int32), 300),
-                np.ones(300 * per_cell, np.float32),
-            )
-        )
+    per_cell = 2_000
+    for _ in range(1_050 // cells_at_once + 1):
+        writer.append(_cells_of(per_cell, cells_at_once))
     store = writer.close(per_cell)
 
     sizes = [len(block.values) for block in store.blocks()]
 
-    assert sum(sizes) == n_cells * per_cell
-    assert max(sizes) <= BLOCK_ENTRIES
-    assert min(sizes[:-1]) > BLOCK_ENTRIES - per_cell
+    assert sum(sizes) == store.n_cells * per_cell
+    assert max(sizes) < 2 * STORED_ENTRIES
+    assert min(sizes[:-1]) > STORED_ENTRIES - per_cell
+    assert [part for cells in store.cells for part in (cells.start, cells.stop)][1:-1:2] == [
+        cells.start for cells in store.cells[1:]
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1, 255, 256, 65_536, 3e7, 1, 2, 3, 4, 5] * 9, [0.5, 1.5, 2.25] * 9, [1.0000001, 254.5] + [1] * 90],
+    ids=["some large", "all fractions", "few fractions"],
+)
+def test_values_of_any_size_come_back_to_the_last_bit(tmp_path: Path, values: list[float]) -> None:
+    counts = np.array(values, np.float32).reshape(1, -1)
+    store = _stored(tmp_path, [counts, counts], counts.shape[1])
+
+    (block,) = store.blocks()
+
+    assert_promises_kept(block)
+    assert np.array_equal(block.values, np.tile(counts[0], 2))
+
+
+def test_small_counts_take_three_bytes(tmp_path: Path) -> None:
+    store = _stored(tmp_path, [np.full((50, 100), 7, np.float32)], 100)
+
+    assert store.path.stat().st_size == 3 * store.n_nonzero
+
+
+def test_more_genes_than_two_bytes_tell_apart_come_back(tmp_path: Path) -> None:
+    n_genes = NARROW_GENES + 2
+    block = CountBlock(np.array([0, 2], np.int64), np.array([5, n_genes - 1], np.int32), np.array([1, 900], np.float32))
+    writer = StoreWriter(tmp_path)
+    writer.append(block)
+
+    (found,) = writer.close(n_genes).blocks()
+
+    assert found.indices.tolist() == block.indices.tolist()
+    assert found.values.tolist() == block.values.tolist()
 
 
 def test_a_single_cell_larger_than_a_block_is_one_block(tmp_path: Path) -> None:
-    n_genes = BLOCK_ENTRIES + 10
+    n_genes = STORED_ENTRIES + 10
     writer = StoreWriter(tmp_path)
-    writer.append(
-        CountBlock(np.array([0, n_genes], np.int64), np.arange(n_genes, dtype=np.int32), np.ones(n_genes, np.float32))
-    )
+    writer.append(_cells_of(n_genes, 1))
 
     (block,) = writer.close(n_genes).blocks()
 
@@ -90,17 +128,29 @@ def test_a_single_cell_larger_than_a_block_is_one_block(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    (tmp_path / "values.f32").symlink_to("/dev/full")
     writer = StoreWriter(tmp_path)
+    (tmp_path / "counts").unlink()
+    (tmp_path / "counts").symlink_to("/dev/full")
+    writer.append(_block(np.ones((2, 3))))
 
     with pytest.raises(ScratchFullError, match="No space left on device"):
-        writer.append(_block(np.ones((2, 3))))
+        writer.close(3)
 
 
 def test_a_store_that_lost_its_end_is_our_defect(tmp_path: Path) -> None:
     store = _stored(tmp_path, [np.ones((4, 5), np.float32)], 5)
-    with (tmp_path / "values.f32").open("r+b") as file:
+    with store.path.open("r+b") as file:
         file.truncate(8)
 
-    with pytest.raises(InternalError, match="the store ends before cell 4 of 4"):
+    with pytest.raises(InternalError, match="block 0 of the store is not what was written"):
         list(store.blocks())
+
+
+def test_a_store_in_which_a_bit_turned_is_not_read(tmp_path: Path) -> None:
+    store = _stored(tmp_path, [np.ones((4, 5), np.float32)], 5)
+    packed = bytearray(store.path.read_bytes())
+    packed[-1] ^= 2
+    store.path.write_bytes(packed)
+
+    with pytest.raises(InternalError, match="is not what was written"):
+        store.block(0)

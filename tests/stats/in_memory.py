@@ -1,6 +1,5 @@
 """Counts of a scipy matrix, as a store on disk would give them."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,11 +28,16 @@ class InMemory:
         self.cell_genes: Integers = np.diff(self.matrix.indptr).astype(np.int32)
         self.gene_cells: npt.NDArray[np.int64] = np.bincount(self.matrix.indices, minlength=self.n_genes)
 
-    def blocks(self) -> Iterator[CountBlock]:
-        """All cells, in order."""
-        for first in range(0, self.n_cells, self.block_cells):
-            rows = self.matrix[first : first + self.block_cells]
-            yield CountBlock(rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data.astype(np.float32))
+    @property
+    def cells(self) -> list[slice]:
+        """The cells of each block."""
+        starts = range(0, self.n_cells, self.block_cells)
+        return [slice(first, min(first + self.block_cells, self.n_cells)) for first in starts]
+
+    def block(self, number: int) -> CountBlock:
+        """Their counts."""
+        rows = self.matrix[self.cells[number]]
+        return CountBlock(rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data.astype(np.float32))
 
 
 def names(prefix: str, n: int) -> Strings:

@@ -1,9 +1,10 @@
 """One list of genes for several matrices: each matrix's genes find their place in the union."""
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
-from worker.matrices.blocks import ordered, select
+from worker.matrices.blocks import ordered
 from worker.matrices.matrix import CountBlock, Genes
 
 LEFT_OUT = np.int32(-1)
@@ -43,5 +44,21 @@ class GeneUnion:
 
 def remap(block: CountBlock, mapping: npt.NDArray[np.int32]) -> CountBlock:
     """The same counts with gene ``i`` at ``mapping[i]``; LEFT_OUT drops its entries. Genes ascend within cells."""
-    indices = mapping[block.indices]
-    return ordered(select(CountBlock(block.indptr, indices, block.values), indices != LEFT_OUT))
+    indptr = np.empty_like(block.indptr)
+    indices, values = np.empty_like(block.indices), np.empty_like(block.values)
+    kept = _relabel(block, mapping, CountBlock(indptr, indices, values))
+    return ordered(CountBlock(indptr, indices[:kept], values[:kept]))
+
+
+@numba.njit(cache=True, nogil=True)
+def _relabel(block: CountBlock, mapping: npt.NDArray[np.int32], to: CountBlock) -> int:
+    kept = 0
+    to.indptr[0] = 0
+    for cell in range(len(block.indptr) - 1):
+        for entry in range(block.indptr[cell], block.indptr[cell + 1]):
+            gene = mapping[block.indices[entry]]
+            if gene != LEFT_OUT:
+                to.indices[kept], to.values[kept] = gene, block.values[entry]
+                kept += 1
+        to.indptr[cell + 1] = kept
+    return kept

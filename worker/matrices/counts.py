@@ -9,6 +9,7 @@ divided by a size factor are whole multiples of each cell's smallest value.
 from dataclasses import dataclass
 from typing import Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -75,6 +76,19 @@ class Sample:
         return f"fractions up to {float(self.values.max()):.6g} ({seen})"
 
 
+@numba.njit(cache=True, nogil=True)
+def _survey(values: npt.NDArray[np.float32]) -> tuple[int, int]:
+    """How many are negative, infinite or no number; how many are not exactly whole. Loops that become vector code."""
+    impossible = broken = 0
+    for entry in range(len(values)):
+        value = values[entry]
+        impossible += not 0 <= value < np.float32(np.inf)
+    for entry in range(len(values)):
+        value = values[entry]
+        broken += value != np.rint(value)
+    return impossible, broken
+
+
 class CountCheck:
     """Looks at every block of a matrix as it passes; ``conclude`` at the end."""
 
@@ -91,9 +105,10 @@ class CountCheck:
 
     def see(self, block: CountBlock) -> None:
         """Take note of the next cells; values that no count can have end it here."""
-        self._refuse_impossible(block)
-        fractions = ~is_whole(block.values)
-        if fractions.any():
+        impossible, broken = _survey(block.values)
+        if impossible:
+            self._refuse_impossible(block)
+        if broken and (fractions := ~is_whole(block.values)).any():
             self._note_fractions(block, fractions)
         self.n_entries += len(block.values)
         self._seen_cells += block.n_cells
@@ -121,10 +136,7 @@ class CountCheck:
         )
 
     def _refuse_impossible(self, block: CountBlock) -> None:
-        wrong = ~(np.isfinite(block.values) & (block.values >= 0))
-        if not wrong.any():
-            return
-        entry = int(np.argmax(wrong))
+        entry = int(np.argmin(np.isfinite(block.values) & (block.values >= 0)))
         value = float(block.values[entry])
         cell = self._seen_cells + int(np.searchsorted(block.indptr, entry, side="right")) - 1
         place = f"cell {self._cells.ids[cell]} (number {cell + 1:,}), gene {self._genes.ids[block.indices[entry]]}"

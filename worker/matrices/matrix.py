@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,10 +36,10 @@ class Cells:
         return len(self.ids)
 
 
-@dataclass(frozen=True, slots=True)
-class CountBlock:
+class CountBlock(NamedTuple):
     """Raw counts of consecutive cells in compressed rows; genes of a cell ascend and occur once; no stored zeros.
 
+    A tuple of arrays, so that compiled code takes it as it is.
     ``indptr`` int64 (cells + 1,), ``indices`` int32 (entries,), ``values`` float32 (entries,).
     """
 

@@ -1,6 +1,6 @@
-"""What the statistics need of a matrix: its sums, and its counts one block of cells after another."""
+"""What the statistics need of a matrix: its sums, and its counts block by block of cells."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -41,5 +41,9 @@ class Counts(Protocol):
     def gene_cells(self) -> npt.NDArray[np.int64]:
         """Cells with a count of each gene, (genes,)."""
 
-    def blocks(self) -> Iterator[CountBlock]:
-        """All cells, in order; may be asked for again."""
+    @property
+    def cells(self) -> Sequence[slice]:
+        """The cells of each block, in order."""
+
+    def block(self, number: int) -> CountBlock:
+        """The counts of ``cells[number]``; several threads may ask at once."""

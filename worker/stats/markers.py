@@ -9,12 +9,13 @@ import numpy as np
 from scipy import special, stats
 
 from shared.pipeline import TOP_GENES
-from worker.matrices.matrix import Genes
+from worker.matrices.matrix import CountBlock, Genes
+from worker.stats import lanes
 from worker.stats.counts import Counts
 from worker.stats.missing import Missing
 from worker.stats.moments import Moments
-from worker.stats.normalize import log_normalized
-from worker.stats.summary import Clusters, Doubles, Floats, Integers, Markers
+from worker.stats.normalize import SMALL_COUNTS, log_normalized, scales, small_logs
+from worker.stats.summary import Clusters, Doubles, Integers, Markers
 
 PSEUDO_EXPRESSION = 1e-9
 """Added to both sides of a fold change, so that none is divided by zero (scanpy's)."""
@@ -56,31 +57,30 @@ def _groups(counts: Counts, clusters: Clusters) -> Iterator[tuple[_Group, _Group
         )
 
 
-def _summed(counts: Counts, clusters: Clusters) -> tuple[Doubles, Doubles, Doubles]:
-    """Sums of log-normalised values, of their squares, and cells with a count, (clusters, genes) each."""
-    sums, squares, cells = np.zeros((3, len(clusters.sizes), counts.n_genes))
-    for block_cells, block in log_normalized(counts):
-        _add(sums, squares, cells, clusters.labels[block_cells], block.indptr, block.indices, block.data)
-    return sums, squares, cells
+def _summed(counts: Counts, clusters: Clusters) -> Doubles:
+    """Sums of log-normalised values, of their squares, and cells with a count, (3, clusters, genes)."""
+    factors = scales(counts.cell_counts)
+    shape = (3, len(clusters.sizes), counts.n_genes)
+
+    def add(sums: Doubles, cells: slice, block: CountBlock) -> None:
+        _add(block, factors[cells], clusters.labels[cells], sums)
+
+    total: Doubles = sum(lanes.summed(counts, lambda: np.zeros(shape), add), np.zeros(shape))
+    return total
 
 
-@numba.njit(cache=True)
-def _add(
-    sums: Doubles,
-    squares: Doubles,
-    cells: Doubles,
-    labels: Integers,
-    indptr: Integers,
-    indices: Integers,
-    values: Floats,
-) -> None:
+@numba.njit(cache=True, nogil=True)
+def _add(block: CountBlock, scales: Doubles, labels: Integers, sums: Doubles) -> None:
+    logs = np.empty(SMALL_COUNTS, np.float32)
     for cell in range(len(labels)):
         cluster = labels[cell]
-        for entry in range(indptr[cell], indptr[cell + 1]):
-            gene, value = indices[entry], np.float64(values[entry])
-            sums[cluster, gene] += value
-            squares[cluster, gene] += value * value
-            cells[cluster, gene] += 1
+        small_logs(logs, scales[cell])
+        for entry in range(block.indptr[cell], block.indptr[cell + 1]):
+            gene = block.indices[entry]
+            value = np.float64(log_normalized(block.values[entry], scales[cell], logs))
+            sums[0, cluster, gene] += value
+            sums[1, cluster, gene] += value * value
+            sums[2, cluster, gene] += 1
 
 
 def _ranked(inside: _Group, outside: _Group) -> tuple[Any, ...]:

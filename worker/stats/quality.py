@@ -1,14 +1,16 @@
 """Quality of cells, and the genes that take most of their counts."""
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from shared.pipeline import TARGET_SUM, TOP_GENES
-from worker.matrices.matrix import Genes
+from worker.matrices.matrix import CountBlock, Genes
+from worker.stats import lanes
 from worker.stats.counts import Counts
 from worker.stats.missing import Missing
 from worker.stats.moments import Moments
-from worker.stats.normalize import gathered, normalized
+from worker.stats.normalize import gathered, normalized, scales
 from worker.stats.summary import Doubles, Floats, Quality, TopGenes
 
 PER_PERCENT = TARGET_SUM / 100
@@ -22,15 +24,37 @@ def measure(counts: Counts, mito: npt.NDArray[np.bool_] | None) -> tuple[Quality
 
     The share of mitochondrial counts of a cell without counts is 0.
     """
-    marked = np.zeros(counts.n_genes) if mito is None else mito / PER_PERCENT
-    percent = np.empty(counts.n_cells, np.float32)
-    sums, squares = np.zeros((2, counts.n_genes))
-    for cells, block in normalized(counts):
-        sums += np.bincount(block.indices, block.data, counts.n_genes)
-        squares += np.bincount(block.indices, np.square(block.data, dtype=np.float64), counts.n_genes)
-        percent[cells] = np.minimum(block @ marked, 100)
+    factors = scales(counts.cell_counts)
+    marked = np.zeros(counts.n_genes, np.bool_) if mito is None else mito
+    percent = np.zeros(counts.n_cells, np.float32)
+
+    def add(sums: Doubles, cells: slice, block: CountBlock) -> None:
+        _add(block, factors[cells], marked, sums, percent[cells])
+
+    sums, squares = sum(lanes.summed(counts, lambda: np.zeros((2, counts.n_genes)), add), np.zeros((2, counts.n_genes)))
     share = None if isinstance(mitochondrial_share(mito), Missing) else percent
     return Quality(counts.cell_counts, counts.cell_genes, share), Moments(counts.n_cells, sums, squares)
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(
+    block: CountBlock,
+    scales: Doubles,
+    mito: npt.NDArray[np.bool_],
+    sums: Doubles,
+    percent: Floats,
+) -> None:
+    """Sums of normalised counts and of their squares, (2, genes), and the mitochondrial share of each cell."""
+    for cell in range(len(scales)):
+        mitochondrial = 0.0
+        for entry in range(block.indptr[cell], block.indptr[cell + 1]):
+            gene = block.indices[entry]
+            value = np.float64(normalized(block.values[entry], scales[cell]))
+            sums[0, gene] += value
+            sums[1, gene] += value * value
+            if mito[gene]:
+                mitochondrial += value
+        percent[cell] = min(mitochondrial / PER_PERCENT, 100.0)
 
 
 def mitochondrial_share(mito: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_] | Missing:
@@ -45,11 +69,10 @@ def top_genes(counts: Counts, genes: Genes, moments: Moments) -> TopGenes | Miss
     if counts.n_nonzero == 0:
         return Missing("none of the cells has a count")
     mean_percent = moments.mean / PER_PERCENT
-    best = np.argsort(-mean_percent, kind="stable")[:TOP_GENES]
+    best = np.argsort(-mean_percent, kind="stable")[:TOP_GENES].astype(np.int32)
     best = best[mean_percent[best] > 0]
-    ascending = np.sort(best).astype(np.int32)
-    percent = gathered(normalized(counts, ascending), counts.n_cells, len(best)) / np.float32(PER_PERCENT)
-    boxes = np.array([_box(percent[:, column]) for column in np.searchsorted(ascending, best)])
+    percent = gathered(counts, best) / np.float32(PER_PERCENT)
+    boxes = np.array([_box(percent[:, column]) for column in range(len(best))])
     return TopGenes(genes.symbols[best], genes.ids[best], mean_percent[best], boxes)
 
 

@@ -9,7 +9,7 @@ from worker.matrices.matrix import Genes
 from worker.stats import clusters, components, embedding, markers, neighbors, quality, variable_genes
 from worker.stats.counts import Counts
 from worker.stats.missing import Missing, after, present
-from worker.stats.normalize import gathered, log_normalized
+from worker.stats.normalize import gathered
 from worker.stats.summary import Embedding, Floats, Markers, Strings, Subject, Summary
 
 EXAMPLE_GENE = "CST3"
@@ -88,5 +88,5 @@ def _example_gene(store: Counts, genes: Genes, marked: Markers | Missing) -> int
 def _embedding(store: Counts, genes: Genes, coordinates: Floats, example: int | None) -> Embedding:
     if example is None:
         return Embedding(coordinates, None, None)
-    expression = gathered(log_normalized(store, np.array([example], np.int32)), store.n_cells, 1)[:, 0]
+    expression = np.log1p(gathered(store, np.array([example], np.int32))[:, 0])
     return Embedding(coordinates, str(genes.symbols[example]), expression)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int32]
+Pointers = npt.NDArray[np.int64]
 Strings = npt.NDArray[np.object_]
 
 

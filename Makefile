@@ -9,7 +9,7 @@ ifeq ($(strip $(AWS_CA_BUNDLE)),)
 unexport AWS_CA_BUNDLE # AWS clients take an empty one for a file that is not there
 endif
 
-.PHONY: help install demo test lint format chaos bench-queue bench-start requirements
+.PHONY: help install demo test lint format chaos bench bench-read bench-atlas fidelity bench-queue bench-start requirements
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -38,6 +38,18 @@ format: $(STAMP) ## style, where it can be put right by itself
 
 chaos: $(STAMP) ## three workers killed, frozen and cut off for minutes, and what became of each message; ARGS=--help
 	@exec $(BIN)/python -m tests.chaos $(ARGS)
+
+bench: $(STAMP) ## from archive to figures beside scanpy, as ratios of time and memory; ARGS='3000 30000 100000'
+	@exec $(BIN)/python -m tests.bench.speed $(ARGS)
+
+bench-read: $(STAMP) ## how fast an archive is read, beside scipy.io.mmread and beside inflating alone
+	@exec $(BIN)/python -m tests.bench.reading $(ARGS)
+
+bench-atlas: $(STAMP) ## 100,000 and 1.3 million cells: time by stage, and memory; ARGS='300000 --format h5ad'
+	@exec $(BIN)/python -m tests.bench.atlas $(ARGS)
+
+fidelity: $(STAMP) ## the worker's statistics beside those of scanpy in memory; ARGS=100000
+	@exec $(BIN)/python -m tests.bench.fidelity $(ARGS)
 
 bench-queue: $(STAMP) ## how fast a worker settles what is up to date, beside a bare receive-get-delete loop
 	@exec $(BIN)/python -m tests.bench.queue $(ARGS)

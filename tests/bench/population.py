@@ -33,6 +33,8 @@ Strings = npt.NDArray[np.object_]
 Tables = npt.NDArray[np.uint64]
 
 SAMPLE: Final = resources.files("infra.local").joinpath("samples", "pbmc3k.homo_sapiens.mtx.zip")
+SAMPLE_CELLS: Final = 3_000
+"""The size that the sample stands for; it has 2,700."""
 BLOCK_CELLS: Final = 256
 """Cells drawn at once, from a stream of random numbers of their own: 350,000 entries."""
 

@@ -80,7 +80,7 @@ def test_components_are_those_of_scanpy_but_for_signs(own: Summary, reference: A
 def test_connectivities_are_those_of_scanpy(reference: Any) -> None:
     scores = np.ascontiguousarray(reference.obsm["X_pca"], np.float32)
 
-    ours = neighbors.connect(scores)
+    ours = neighbors.connect(scores).graph
 
     theirs = sparse.csr_array(reference.obsp["connectivities"])
     theirs.sort_indices()

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A matrix on this machine, and what a manifest says of it."""
+    """A matrix on this machine, and what a manifest says of it.
+
+    ``found`` are tables that nobody named: they lay beside the matrix, which is bare.
+    """
 
     path: Path
     input: Input
+    found: tuple["Fetched", ...] = ()
 
 
 def fetch(reference: MatrixReference, folder: Path, s3: "S3Client", client: Client) -> Fetched:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,14 @@ from shared import keys, library_construction
 from shared.manifest import Input
 from worker.fetch import Fetched
 from worker.matrices.alignment import GeneUnion, remap
+from worker.matrices.beside import is_table_name, tables_of
 from worker.matrices.market import EntriesOutOfOrderError
 from worker.matrices.matrix import CountBlock, Genes, Matrix, OpenedFile, Strings
-from worker.matrices.opening import open_matrix
+from worker.matrices.opening import is_bare, member_of, open_matrix
 from worker.matrices.store import Store, StoreWriter
+
+MAX_UNKNOWN_METHODS: Final = 16
+"""Labels that name no known method: each is a group of its own, but so many are samples' names or free text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class _Piles:
 
 def gather(project_id: str, fetched: Sequence[Fetched], scratch: Path) -> Gathered:
     """Read every matrix, each cell to the store of its species and library construction group."""
-    opened = [(item.input, _open(item, scratch / f"unpacked-{n}")) for n, item in enumerate(fetched)]
+    opened = _opened(fetched, scratch)
     while True:
         folder = Path(tempfile.mkdtemp(dir=scratch, prefix="stores-"))
         try:
@@ -92,22 +97,52 @@ def gather(project_id: str, fetched: Sequence[Fetched], scratch: Path) -> Gather
             shutil.rmtree(folder)
 
 
+def _opened(fetched: Sequence[Fetched], scratch: Path) -> list[tuple[Input, OpenedFile]]:
+    """Each file with its matrices; those that list the genes or cells of a bare matrix have none."""
+    members = [member_of(item.path, item.input.uri) for item in fetched]
+    bare = [member for member in members if is_bare(member)]
+    folders = {member.path.parent for member in bare}
+    opened = []
+    for number, (item, member) in enumerate(zip(fetched, members, strict=True)):
+        room = scratch / f"unpacked-{number}"
+        room.mkdir()
+        if member in bare:
+            alone = sum(other.path.parent == member.path.parent for other in bare) == 1
+            found = [member_of(table.path, table.input.uri) for table in item.found]
+            file = open_matrix(item.path, room, tables_of(member, [*members, *found], alone=alone))
+        elif member.path.parent in folders and is_table_name(member.path):
+            file = OpenedFile("table beside a MatrixMarket file")
+        else:
+            file = open_matrix(item.path, room)
+        opened.append((_with_found(item), file))
+    return opened
+
+
+def _with_found(item: Fetched) -> Input:
+    """What is known of a file, and a sentence on each table that was found beside it.
+
+    These are no inputs of their own: a manifest's fingerprint has to be that of the message, which names none.
+    """
+    found = tuple(
+        f"{table.input.uri} was found beside it (version {table.input.version}, {table.input.size_bytes:,} bytes,"
+        f" sha256 {table.input.sha256})."
+        for table in item.found
+    )
+    return item.input.model_copy(update={"reading": found})
+
+
 def _sorted(project_id: str, opened: Sequence[tuple[Input, OpenedFile]], scratch: Path) -> Gathered:
     piles = _Piles(scratch)
     species_of: dict[str | None, str | None] = {}
+    unclear = _unclear_groups(matrix for _, file in opened for matrix in file.matrices)
     for known, matrix, filed_under in _filed(opened):
         species_of.setdefault(filed_under, filed_under or matrix.species)
-        _read(matrix, known.library_construction, filed_under, piles)
+        _read(matrix, _libraries(matrix, known.library_construction, unclear), filed_under, piles)
     groups = tuple(
         Group(keys.entity(project_id, filed_under), species, piles.close(filed_under))
         for filed_under, species in species_of.items()
     )
-    return Gathered(groups, tuple(_described(known, file) for known, file in opened))
-
-
-def _open(item: Fetched, room: Path) -> OpenedFile:
-    room.mkdir()
-    return open_matrix(item.path, room)
+    return Gathered(groups, tuple(_described(known, file, unclear) for known, file in opened))
 
 
 def _filed(opened: Sequence[tuple[Input, OpenedFile]]) -> Iterator[tuple[Input, Matrix, str | None]]:
@@ -131,36 +166,55 @@ def _told_apart(matrices: Iterable[Matrix]) -> bool:
     return len({matrix.species for matrix in matrices} - {None}) > 1
 
 
-def _read(matrix: Matrix, source_labels: Sequence[str], filed_under: str | None, piles: _Piles) -> None:
-    libraries, codes = _libraries(matrix, source_labels)
+def _read(matrix: Matrix, sorting: "_Sorting", filed_under: str | None, piles: _Piles) -> None:
     mappings: dict[int, npt.NDArray[np.int32]] = {}
     start = 0
     for block in matrix.blocks():
         cells = slice(start, start + block.n_cells)
-        for code in np.unique(codes[cells]):
-            pile = piles[filed_under, libraries[code]]
+        codes = sorting.codes[cells]
+        for code in np.unique(codes):
+            pile = piles[filed_under, sorting.libraries[code]]
             if code not in mappings:
                 mappings[code] = pile.union.add(matrix.genes)
-            rows = np.flatnonzero(codes[cells] == code)
+            rows = np.flatnonzero(codes == code)
             pile.append(remap(_rows(block, rows), mappings[code]), matrix.cells.ids[cells][rows])
         start = cells.stop
 
 
-def _libraries(matrix: Matrix, source_labels: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """The library construction groups of a matrix, and each cell's index among them.
+@dataclass(frozen=True, slots=True)
+class _Sorting:
+    """The library construction groups of a matrix, and each cell's index among them, (cells,)."""
 
-    A cell's own label counts first, then what the source says of the whole matrix if that is one group.
-    """
+    libraries: list[str]
+    codes: npt.NDArray[np.int64]
+
+
+def _libraries(matrix: Matrix, source_labels: Sequence[str], unclear: frozenset[str]) -> _Sorting:
+    """A cell's own label counts first, then what the source says of the whole matrix if that is one group."""
     of_source = {library_construction.method(label).group for label in source_labels}
     fallback = of_source.pop() if len(of_source) == 1 else library_construction.UNSPECIFIED
     own = matrix.cells.library_labels
     if own is None:
-        return [fallback], np.zeros(len(matrix.cells), np.int64)
+        return _Sorting([fallback], np.zeros(len(matrix.cells), np.int64))
     label_codes, labels = pd.factorize(own)
     groups = [library_construction.method(str(label)).group for label in labels]
-    groups = [fallback if group == library_construction.UNSPECIFIED else group for group in groups]
+    silent = unclear | {library_construction.UNSPECIFIED}
+    groups = [fallback if group in silent else group for group in groups]
     libraries = sorted(set(groups))
-    return libraries, np.array([libraries.index(group) for group in groups])[label_codes]
+    return _Sorting(libraries, np.array([libraries.index(group) for group in groups])[label_codes])
+
+
+def _unclear_groups(matrices: Iterable[Matrix]) -> frozenset[str]:
+    """The groups of unknown methods where a project has more than MAX_UNKNOWN_METHODS of them, else none."""
+    labels = {str(label) for matrix in matrices for label in set(_labels(matrix))}
+    methods = [library_construction.method(label) for label in labels]
+    unknown = {method.group for method in methods if method.umi is None} - {library_construction.UNSPECIFIED}
+    return frozenset(unknown) if len(unknown) > MAX_UNKNOWN_METHODS else frozenset()
+
+
+def _labels(matrix: Matrix) -> Sequence[str] | Strings:
+    own = matrix.cells.library_labels
+    return () if own is None else own
 
 
 def _rows(block: CountBlock, rows: npt.NDArray[np.intp]) -> CountBlock:
@@ -173,11 +227,20 @@ def _rows(block: CountBlock, rows: npt.NDArray[np.intp]) -> CountBlock:
     return CountBlock(indptr, block.indices[entries], block.values[entries])
 
 
-def _described(known: Input, file: OpenedFile) -> Input:
+def _described(known: Input, file: OpenedFile, unclear: frozenset[str]) -> Input:
     several = len(file.matrices) > 1
     reading = tuple(
         f"{matrix.name}: {sentence}" if several and matrix.name else sentence
         for matrix in file.matrices
-        for sentence in matrix.reading
+        for sentence in (*matrix.reading, *_taken_together(matrix, unclear))
     )
-    return known.model_copy(update={"format": file.format, "reading": reading})
+    return known.model_copy(update={"format": file.format, "reading": (*known.reading, *reading)})
+
+
+def _taken_together(matrix: Matrix, unclear: frozenset[str]) -> Iterator[str]:
+    found = sum(library_construction.method(label).group in unclear for label in set(_labels(matrix)))
+    if found:
+        yield (
+            f"{found:,} library construction labels are of no known method, more than {MAX_UNKNOWN_METHODS} in the"
+            " project: their cells are taken together as if they had none."
+        )

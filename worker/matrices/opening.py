@@ -1,18 +1,19 @@
 """Any file in, its matrices out: what it is, its content decides and not its name."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from shared.errors import CorruptMatrixError, EmptyMatrixError, UnsupportedFormatError
-from worker.matrices import archives, h5ad, hdf5, loom, market, tenx_h5, text
+from worker.matrices import archives, beside, h5ad, hdf5, loom, market, tenx_h5, text
 from worker.matrices.archives import Member
 from worker.matrices.matrix import Matrix, OpenedFile
 from worker.matrices.streams import Source, file_source, head, is_gzipped
+from worker.matrices.text import Beside
 
 READ: Final = (
     "read are: archives (zip, tar, tar.gz) of MatrixMarket folders with their tables (HCA matrix service, Cell Ranger),"
-    " .h5 of Cell Ranger, .h5ad, .loom, and csv or tsv matrices, gzipped or not"
+    " .mtx with its tables beside it, .h5 of Cell Ranger, .h5ad, .loom, and csv or tsv matrices, gzipped or not"
 )
 _FOREIGN: Final = (
     (b"%PDF", "a PDF document"),
@@ -34,15 +35,24 @@ _FOREIGN: Final = (
 """How other files begin, inflated."""
 _SHOWN_BYTES: Final = 60
 _LISTED: Final = 10
-_FEATURES: Final = ("genes", "features")
-_CELLS: Final = ("cells", "barcodes")
-"""How tables beside a matrix end, before their extension. The HCA's own come first: they have headers."""
-_TABLE_EXTENSIONS: Final = ("tsv", "csv", "txt")
+NO_TABLES: Final = Beside()
 
 
-def open_matrix(path: Path, scratch: Path) -> OpenedFile:
+def member_of(path: Path, place: str) -> Member:
+    """A file on this machine as one of several that lie somewhere together: at ``place``, an address or path."""
+    source = file_source(path)
+    return Member(PurePosixPath(place), source, head(source))
+
+
+def is_bare(member: Member) -> bool:
+    """Whether it is a matrix whose genes and cells are listed in other files."""
+    return market.is_market(member.start)
+
+
+def open_matrix(path: Path, scratch: Path, tables: Beside = NO_TABLES) -> OpenedFile:
     """The matrices in ``path``; ``scratch`` is an empty folder that must outlast them.
 
+    ``tables`` lie beside it, for a bare MatrixMarket file.
     UnsupportedFormatError, CorruptMatrixError, EmptyMatrixError and NoRawCountsError say what is wrong and where.
     """
     if not path.stat().st_size:
@@ -58,22 +68,31 @@ def open_matrix(path: Path, scratch: Path) -> OpenedFile:
         return _archive(source.name, "zip", archives.zip_members(path), scratch)
     if start.startswith(hdf5.SIGNATURE):
         return _hdf5(path, source.name, scratch)
+    if market.is_market(start):
+        return OpenedFile("MatrixMarket", (_market(source.name, source, tables, "", scratch),))
     return _text(source, start, scratch)
 
 
 def _text(source: Source, start: bytes, scratch: Path) -> OpenedFile:
-    if market.is_market(start):
-        raise _without_tables(source.name)
     if _is_table(start):
         return OpenedFile("text table", (text.open_text(source, scratch),))
     raise UnsupportedFormatError(f"{source.name}: {_described(start)}; {READ}")
 
 
-def _without_tables(name: str) -> UnsupportedFormatError:
-    return UnsupportedFormatError(
-        f"{name}: a MatrixMarket file without its tables of genes and cells; send one zip or tar.gz with matrix.mtx,"
-        " features.tsv (or genes.tsv) and barcodes.tsv (or cells.tsv) in one folder"
-    )
+def _market(
+    place: str, matrix: Source, tables: Beside, folder: str, scratch: Path, notes: tuple[str, ...] = ()
+) -> Matrix:
+    """A MatrixMarket file with its tables; errors say where they miss, or that none is there."""
+    features, cells = tables.features, tables.cells
+    if not features and not cells:
+        raise UnsupportedFormatError(
+            f"{place}: a MatrixMarket file without its tables of genes and cells; send one zip or tar.gz with"
+            " matrix.mtx, features.tsv (or genes.tsv) and barcodes.tsv (or cells.tsv) in one folder"
+        )
+    if not features or not cells:
+        missing = "genes (features.tsv or genes.tsv)" if cells else "cells (barcodes.tsv or cells.tsv)"
+        raise CorruptMatrixError(f"{place}: the table of {missing} is missing beside {matrix.name}; send it too")
+    return market.open_market(matrix, features, cells, folder, scratch, notes)
 
 
 def _hdf5(path: Path, name: str, scratch: Path, inside: str = "") -> OpenedFile:
@@ -95,7 +114,7 @@ def _archive(name: str, packing: str, members: Sequence[Member], scratch: Path) 
         opened = [_unpacked(member, scratch) for member in _unfiltered_left_out(files)]
         matrices = tuple(matrix for file in opened for matrix in file.matrices)
         return OpenedFile(f"{packing} of {', '.join(sorted({file.format for file in opened}))}", matrices)
-    tables = [member for member in members if _role(member) is None and _is_table(member.start)]
+    tables = [member for member in members if not beside.is_table_name(member.path) and _is_table(member.start)]
     if tables:
         return OpenedFile(f"{packing} of text tables", tuple(_table(member, members, scratch) for member in tables))
     listed = ", ".join(str(member.path) for member in members[:_LISTED]) or "no files"
@@ -107,8 +126,8 @@ def _unpacked(member: Member, scratch: Path) -> OpenedFile:
 
 
 def _table(member: Member, members: Sequence[Member], scratch: Path) -> Matrix:
-    beside = text.Beside(_beside(member, members, _FEATURES), _beside(member, members, _CELLS))
-    return text.open_text(member.source, scratch, str(member.path), beside)
+    tables = beside.tables_of(member, members, alone=True)
+    return text.open_text(member.source, scratch, str(member.path), tables)
 
 
 def _folders(name: str, markets: Sequence[Member], members: Sequence[Member], scratch: Path) -> Iterator[Matrix]:
@@ -116,15 +135,10 @@ def _folders(name: str, markets: Sequence[Member], members: Sequence[Member], sc
     left_out = [str(member.path) for member in markets if member not in read]
     notes = (f"Left out, as filtered matrices lie beside them: {', '.join(left_out)}.",) if left_out else ()
     for member in read:
-        prefix = _prefix(member, read)
-        features, cells = (_beside(member, members, role, prefix) for role in (_FEATURES, _CELLS))
-        if not features and not cells:
-            raise _without_tables(f"{name}, {member.path}")
-        if not features or not cells:
-            missing = "genes (features.tsv or genes.tsv)" if cells else "cells (barcodes.tsv or cells.tsv)"
-            raise CorruptMatrixError(f"{name}: the table of {missing} is missing beside {member.path}; send it too")
-        folder = str(member.path.parent) if not prefix else f"{member.path.parent}/{prefix}"
-        yield market.open_market(member.source, features, cells, folder, scratch, notes)
+        alone = all(other is member or other.path.parent != member.path.parent for other in read)
+        tables = beside.tables_of(member, members, alone=alone)
+        called = str(member.path.parent if alone else member.path)
+        yield _market(f"{name}, {member.path}", member.source, tables, called, scratch, notes)
 
 
 def _unfiltered_left_out(members: Sequence[Member]) -> list[Member]:
@@ -136,33 +150,6 @@ def _unfiltered_left_out(members: Sequence[Member]) -> list[Member]:
         if (path := str(member.path)).replace("raw_", "filtered_") == path
         or path.replace("raw_", "filtered_") not in paths
     ]
-
-
-def _prefix(member: Member, matrices: Sequence[Member]) -> str:
-    """How the tables of a matrix begin that shares its folder with other matrices (``GSM1_matrix.mtx``)."""
-    neighbours = [other for other in matrices if other.path.parent == member.path.parent]
-    return member.path.name.casefold().partition("matrix")[0] if len(neighbours) > 1 else ""
-
-
-def _beside(member: Member, members: Sequence[Member], role: Sequence[str], prefix: str = "") -> Source | None:
-    """The table of that role in the same folder; the name that stands first in ``role`` counts first."""
-    tables = [
-        (role.index(found), str(other.path), other.source)
-        for other in members
-        if other.path.parent == member.path.parent
-        and other.path.name.casefold().startswith(prefix)
-        and (found := _role(other)) in role
-    ]
-    return min(tables, key=lambda table: table[:2])[2] if tables else None
-
-
-def _role(member: Member) -> str | None:
-    """What a table's name says it lists: ``genes``, ``features``, ``cells``, ``barcodes``; None for others."""
-    name = member.path.name.casefold().removesuffix(".gz")
-    stem, _, extension = name.rpartition(".")
-    if extension not in _TABLE_EXTENSIONS:
-        return None
-    return next((role for role in (*_FEATURES, *_CELLS) if stem.endswith(role)), None)
 
 
 def _is_table(start: bytes) -> bool:

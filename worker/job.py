@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from shared.errors import InternalError, JobOutOfMemoryError, SettingsError, Sum
 from shared.messages import MatrixReference
 from worker import limits
 from worker.addresses import AllowedPlaces
+from worker.beside import found_in_s3
 from worker.build import Request, build
 from worker.child import Job
 from worker.fetch import Fetched, fetch
@@ -67,9 +69,12 @@ def _work(job: Job, progress: Callable[[str], None]) -> None:
 def _fetch_all(job: Job, scratch: Path) -> list[Fetched]:
     s3 = boto3.client("s3", config=Config(**aws.CLIENT_OPTIONS))
     client = Client(AllowedPlaces(job.portal_url, job.allowed_hosts))
+    references = [MatrixReference.model_validate(matrix) for matrix in job.matrices]
+    named = [reference.uri for reference in references]
     fetched = []
-    for number, matrix in enumerate(job.matrices):
+    for number, reference in enumerate(references):
         folder = scratch / f"input-{number}"
         folder.mkdir()
-        fetched.append(fetch(MatrixReference.model_validate(matrix), folder, s3, client))
+        matrix = fetch(reference, folder, s3, client)
+        fetched.append(replace(matrix, found=found_in_s3(matrix, named, folder, s3)))
     return fetched

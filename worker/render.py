@@ -8,6 +8,7 @@ from pathlib import Path
 from shared.errors import AccessDeniedError, MatrixNotFoundError, SettingsError
 from shared.manifest import Input, Manifest
 from shared.messages import PROJECT_ID_PATTERN
+from worker.beside import found_in_folder
 from worker.build import Progress, Request, build
 from worker.fetch import Fetched, hash_file
 from worker.matrices import scratch
@@ -32,7 +33,12 @@ def render(matrix: Path, project_id: str, out: Path, figure_formats: tuple[str, 
         stages.enter("fetch")
         digest = hash_file(matrix)
         known = Input(uri=matrix.name, version=digest, size_bytes=matrix.stat().st_size, sha256=digest)
-        made = build(Request(project_id, "", figure_formats), [Fetched(matrix, known)], folder, stages.enter)
+        made = build(
+            Request(project_id, "", figure_formats),
+            [Fetched(matrix, known, found_in_folder(matrix))],
+            folder,
+            stages.enter,
+        )
         stages.enter("write")
         manifest = made.model_copy(update={"timing": dict(stages.seconds)})
         _move_into(out, folder)

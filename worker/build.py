@@ -18,7 +18,7 @@ from shared import __version__, keys
 from shared.manifest import Entity, Figure, Library, Manifest, Skipped, Table, fingerprint
 from shared.messages import now
 from worker.fetch import Fetched, hash_file
-from worker.figures.drawing import draw
+from worker.figures.drawing import Drawing
 from worker.figures.tables import write_tables
 from worker.gather import Group, LibraryCells, gather
 from worker.matrices.mitochondria import mitochondrial
@@ -65,13 +65,15 @@ def _entity(request: Request, group: Group, folder: Path, progress: Progress) ->
 def _library(request: Request, group: Group, cells: LibraryCells, folder: Path, progress: Progress) -> Library:
     subject = Subject(request.project_id, group.species, cells.library)
     mito = mitochondrial(cells.genes, group.species)
-    summary = summarize(cells.store, cells.genes, mito, cells.cell_ids, subject, progress)
     place = folder / keys.library_folder(group.entity, cells.library)
     place.mkdir(parents=True)
-    progress("figures")
-    drawn = draw(summary, place, request.figure_formats)
-    progress("tables")
-    written = write_tables(summary, place)
+    with Drawing(place, request.figure_formats) as drawing:
+        for summary in summarize(cells.store, cells.genes, mito, cells.cell_ids, subject, progress):
+            drawing.show(summary)
+        progress("tables")
+        written = write_tables(summary, place)
+        progress("figures")
+        drawn = drawing.finish(summary)
     return Library(
         library=cells.library,
         statistics=_statistics(summary),

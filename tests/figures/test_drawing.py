@@ -19,7 +19,7 @@ from PIL import Image
 from shared.keys import FigureName
 from tests.figures.summaries import LONG_GENE, summary
 from worker.figures import maps, quality, style
-from worker.figures.drawing import FIGURES, FigureKind, draw
+from worker.figures.drawing import FIGURES, Drawing, FigureKind, draw
 from worker.stats.summary import Quality, Summary
 
 MOST_BYTES = 250_000
@@ -219,3 +219,43 @@ def test_thirty_colours_stay_apart_whatever_colours_a_reader_sees(deficiency: st
     distances = [float(np.linalg.norm(a - b)) for a, b in itertools.combinations(lab, 2)]
     assert len(style.PALETTE) == len(set(style.PALETTE)) == 30
     assert min(distances) > 0.04
+
+
+def test_a_growing_summary_gives_the_same_pictures_each_as_soon_as_it_can_be_drawn(tmp_path: Path) -> None:
+    whole = summary()
+    early = replace(whole, components=None, clusters=None, embedding=None, markers=None)
+    for folder in ("at once", "growing"):
+        (tmp_path / folder).mkdir()
+    draw(whole, tmp_path / "at once", ("png",))
+
+    with Drawing(tmp_path / "growing", ("png",)) as drawing:
+        drawing.show(early)
+        drawing.show(replace(whole, embedding=None))
+        drawing.show(whole)
+        drawn = drawing.finish(whole)
+
+    assert [figure.name for figure in drawn.figures] == [kind.name for kind in FIGURES]
+    for figure in drawn.figures:
+        assert figure.path.read_bytes() == (tmp_path / "at once" / figure.path.name).read_bytes()
+
+
+def test_what_is_not_decided_yet_is_not_drawn(tmp_path: Path) -> None:
+    early = replace(summary(), components=None, clusters=None, embedding=None, markers=None)
+
+    with Drawing(tmp_path, ("png",)) as drawing:
+        drawing.show(early)
+        drawn = drawing.finish(early)
+
+    assert {figure.name for figure in drawn.figures} == {kind.name for kind in FIGURES} - {
+        "pca",
+        "umap",
+        "rank_gene_groups",
+    }
+
+
+def test_a_figure_that_fails_is_heard_of(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+
+    with Drawing(gone, ("png",)) as drawing, pytest.raises(FileNotFoundError):
+        drawing.show(summary())
+        drawing.finish(summary())

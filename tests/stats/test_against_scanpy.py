@@ -21,8 +21,8 @@ def test_stages_are_told_in_order(told: Told) -> None:
         "components",
         "neighbors",
         "clusters",
-        "embedding",
         "markers",
+        "embedding",
     ]
 
 

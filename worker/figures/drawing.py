@@ -1,10 +1,11 @@
 """All figures of a summary: one table lists them, one function draws them."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -22,13 +23,17 @@ PALETTE_SIZES: Final = (256, 128, 64, 32, 16)
 
 @dataclass(frozen=True, slots=True)
 class FigureKind:
-    """A figure: what of the summary it needs (a key of ``missing``), its heading, inches high, and its drawing."""
+    """A figure: what of the summary it needs (a key of ``missing``), its heading, inches high, and its drawing.
+
+    It can be drawn once that is known, and so is what else it shows (``shows``) if there is any.
+    """
 
     name: FigureName
     needs: str
     heading: str
     height: float | Callable[[Summary], float]
     draw: Callable[[Figure, Summary], str]
+    shows: str = ""
 
 
 FIGURES: Final[tuple[FigureKind, ...]] = (
@@ -55,7 +60,7 @@ FIGURES: Final[tuple[FigureKind, ...]] = (
         variable_genes.HEIGHT,
         variable_genes.draw,
     ),
-    FigureKind("pca", "components", maps.PCA_HEADING, maps.PCA_HEIGHT, maps.draw_pca),
+    FigureKind("pca", "components", maps.PCA_HEADING, maps.PCA_HEIGHT, maps.draw_pca, shows="clusters"),
     FigureKind("umap", "embedding", maps.UMAP_HEADING, maps.UMAP_HEIGHT, maps.draw_umap),
     FigureKind("rank_gene_groups", "markers", markers.HEADING, markers.height, markers.draw),
 )
@@ -80,16 +85,40 @@ class Drawn:
     skipped: tuple[tuple[str, str], ...]
 
 
+class Drawing:
+    """Draws the figures of a growing summary as ``{name}.{format}`` in ``folder``, in a thread beside what grows it."""
+
+    def __init__(self, folder: Path, formats: tuple[str, ...]) -> None:
+        self._folder = folder
+        self._formats = formats
+        self._thread = ThreadPoolExecutor(1)
+        self._drawn: dict[str, Future[list[DrawnFigure]]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def show(self, summary: Summary) -> None:
+        """Begin what can be drawn of it and was not begun before."""
+        for kind in FIGURES:
+            known = summary.knows(kind.needs) and summary.knows(kind.shows)
+            if known and kind.needs not in summary.missing and kind.name not in self._drawn:
+                self._drawn[kind.name] = self._thread.submit(_drawn, kind, summary, self._folder, self._formats)
+
+    def finish(self, summary: Summary) -> Drawn:
+        """All figures, once they are drawn; ``summary`` is the last that was shown."""
+        figures = [figure for kind in FIGURES if kind.name in self._drawn for figure in self._drawn[kind.name].result()]
+        skipped = [(kind.name, summary.missing[kind.needs]) for kind in FIGURES if kind.needs in summary.missing]
+        return Drawn(tuple(figures), tuple(skipped))
+
+
 def draw(summary: Summary, folder: Path, formats: tuple[str, ...]) -> Drawn:
-    """Every figure that the summary allows, as ``{name}.{format}`` in ``folder``."""
-    figures: list[DrawnFigure] = []
-    skipped: list[tuple[str, str]] = []
-    for kind in FIGURES:
-        if kind.needs in summary.missing:
-            skipped.append((kind.name, summary.missing[kind.needs]))
-        else:
-            figures += _drawn(kind, summary, folder, formats)
-    return Drawn(tuple(figures), tuple(skipped))
+    """Every figure that a whole summary allows."""
+    with Drawing(folder, formats) as drawing:
+        drawing.show(summary)
+        return drawing.finish(summary)
 
 
 def _drawn(kind: FigureKind, summary: Summary, folder: Path, formats: tuple[str, ...]) -> list[DrawnFigure]:

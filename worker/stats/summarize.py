@@ -1,6 +1,9 @@
 """From counts to everything that figures and tables are drawn from: the steps in order, each in its own file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,57 +26,51 @@ def summarize(
     cell_ids: Strings,
     subject: Subject,
     progress: Callable[[str], None],
-) -> Summary:
-    """All statistics of the cells in ``store``; what they do not allow is None, with its cause in ``missing``.
+) -> Iterator[Summary]:
+    """The statistics of the cells in ``store``, growing: each has what the one before had; the last has all.
 
-    ``mito`` (genes,) marks the mitochondrial genes, None where they are not known. ``progress`` is told each stage
-    as it begins: quality, variable_genes, components, neighbors, clusters, embedding, markers. ``missing`` also has
-    ``percent_mito`` of the quality and ``example_gene`` of the embedding.
+    What the cells do not allow is None, with its cause in ``missing``. ``mito`` (genes,) marks the mitochondrial
+    genes, None where they are not known. ``progress`` is told each stage as it begins: quality, variable_genes,
+    components, neighbors, clusters, markers, embedding. ``missing`` also has ``percent_mito`` of the quality and
+    ``example_gene`` of the embedding. The layout of the embedding runs beside clusters and markers.
     """
     progress("quality")
     cells, moments = quality.measure(store, mito)
     top = quality.top_genes(store, genes, moments)
+    summary = _with(
+        Summary(subject, cell_ids, store.n_genes, store.n_nonzero, cells),
+        percent_mito=quality.mitochondrial_share(mito),
+        top_genes=top,
+    )
+    yield summary
     progress("variable_genes")
     variable = after(top, lambda _: variable_genes.find(moments, genes))
+    yield (summary := _with(summary, variable_genes=variable))
     progress("components")
     principal = after(variable, lambda found: components.compute(store, found.chosen))
     progress("neighbors")
     neighborhood = after(principal, lambda found: neighbors.connect(found.scores))
-    progress("clusters")
-    communities = after(neighborhood, clusters.find)
-    progress("embedding")
-    layout = after(neighborhood, embedding.lay_out)
-    progress("markers")
-    marked = after(communities, lambda found: markers.rank(store, genes, found))
-    example = after(layout, lambda _: _example_gene(store, genes, marked))
+    with ThreadPoolExecutor(1) as beside:
+        laid_out = beside.submit(after, neighborhood, embedding.lay_out)
+        progress("clusters")
+        communities = after(neighborhood, clusters.find)
+        yield (summary := _with(summary, components=principal, clusters=communities))
+        progress("markers")
+        marked = after(communities, lambda found: markers.rank(store, genes, found))
+        example = after(neighborhood, lambda _: _example_gene(store, genes, marked))
+        yield (summary := _with(summary, markers=marked, example_gene=example))
+        progress("embedding")
+        layout = laid_out.result()
     embedded = after(layout, lambda coordinates: _embedding(store, genes, coordinates, present(example)))
-    return Summary(
-        subject=subject,
-        cell_ids=cell_ids,
-        n_genes=store.n_genes,
-        n_nonzero=store.n_nonzero,
-        quality=cells,
-        top_genes=present(top),
-        variable_genes=present(variable),
-        components=present(principal),
-        clusters=present(communities),
-        embedding=present(embedded),
-        markers=present(marked),
-        missing=_reasons(
-            percent_mito=quality.mitochondrial_share(mito),
-            top_genes=top,
-            variable_genes=variable,
-            components=principal,
-            clusters=communities,
-            embedding=embedded,
-            example_gene=example,
-            markers=marked,
-        ),
-    )
+    yield _with(summary, embedding=embedded)
 
 
-def _reasons(**results: object) -> dict[str, str]:
-    return {name: result.reason for name, result in results.items() if isinstance(result, Missing)}
+def _with(summary: Summary, **results: object) -> Summary:
+    """The summary with ``results``, by the names of its fields; of what is missing, the reason."""
+    reasons = {name: result.reason for name, result in results.items() if isinstance(result, Missing)}
+    names = {field.name for field in fields(Summary)}
+    known: dict[str, Any] = {name: present(result) for name, result in results.items() if name in names}
+    return replace(summary, **known, missing=summary.missing | reasons)
 
 
 def _example_gene(store: Counts, genes: Genes, marked: Markers | Missing) -> int | Missing:

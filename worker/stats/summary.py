@@ -123,3 +123,7 @@ class Summary:
     def n_cells(self) -> int:
         """Cells summarised."""
         return len(self.cell_ids)
+
+    def knows(self, name: str) -> bool:
+        """Whether it is decided what ``name``, a field or a key of ``missing``, is; true of no name at all."""
+        return not name or name in self.missing or getattr(self, name, self.quality) is not None

@@ -254,8 +254,7 @@ def test_what_is_not_decided_yet_is_not_drawn(tmp_path: Path) -> None:
 
 
 def test_a_figure_that_fails_is_heard_of(tmp_path: Path) -> None:
-    gone = tmp_path / "gone"
-
-    with Drawing(gone, ("png",)) as drawing, pytest.raises(FileNotFoundError):
+    with Drawing(tmp_path / "gone", ("png",)) as drawing:
         drawing.show(summary())
-        drawing.finish(summary())
+        with pytest.raises(FileNotFoundError):
+            drawing.finish(summary())

@@ -44,6 +44,8 @@ class GeneUnion:
 
 def remap(block: CountBlock, mapping: npt.NDArray[np.int32]) -> CountBlock:
     """The same counts with gene ``i`` at ``mapping[i]``; LEFT_OUT drops its entries. Genes ascend within cells."""
+    if np.array_equal(mapping, np.arange(len(mapping))):
+        return ordered(block)
     indptr = np.empty_like(block.indptr)
     indices, values = np.empty_like(block.indices), np.empty_like(block.values)
     kept = _relabel(block, mapping, CountBlock(indptr, indices, values))

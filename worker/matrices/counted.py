@@ -6,7 +6,6 @@ import numpy as np
 
 from shared.errors import CorruptMatrixError, EmptyMatrixError
 from worker.matrices.alignment import LEFT_OUT, remap
-from worker.matrices.blocks import ordered
 from worker.matrices.counts import CountCheck
 from worker.matrices.features import Features, are_genes, species_of_ids
 from worker.matrices.matrix import Cells, CountBlock, Genes, Strings
@@ -38,10 +37,9 @@ class CountedMatrix:
         self._conclusion: tuple[str, ...] = ()
         self._genes = features.genes(chosen)
         self._mapping = np.where(chosen, np.cumsum(chosen) - 1, LEFT_OUT).astype(np.int32)
-        self._all_genes = bool(chosen.all())
         if not len(cells) or not len(features):
             raise EmptyMatrixError(f"{place}: {len(features):,} genes by {len(cells):,} cells: nothing to summarise")
-        if not self._all_genes:
+        if not chosen.all():
             self._note_left_out(features.kinds, int((~chosen).sum()))
         self._species = species or self._guessed_species()
 
@@ -75,7 +73,7 @@ class CountedMatrix:
         check = CountCheck(self._place, self._genes, self._cells)
         n_cells = 0
         for raw in self._raw_blocks():
-            block = ordered(raw) if self._all_genes else remap(raw, self._mapping)
+            block = remap(raw, self._mapping)
             check.see(block)
             n_cells += block.n_cells
             yield block

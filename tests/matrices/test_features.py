@@ -1,9 +1,18 @@
 """What genes are called, and what their names tell."""
 
+from importlib import resources
+
 import numpy as np
 import pytest
 
-from worker.matrices.features import are_genes, from_columns, species_name, species_of_genome, species_of_ids
+from worker.matrices.features import (
+    SPECIES_OF_PREFIX,
+    are_genes,
+    from_columns,
+    species_name,
+    species_of_genome,
+    species_of_ids,
+)
 from worker.matrices.matrix import Genes, Strings
 from worker.matrices.mitochondria import mitochondrial
 
@@ -59,6 +68,8 @@ def test_features_are_genes_by_their_kind(kinds: tuple[str, ...], expected: tupl
     [
         ("Homo sapiens", "homo_sapiens"),
         ("NCBITaxon:9606", "homo_sapiens"),
+        ("NCBITaxon:9595", "gorilla_gorilla"),
+        ("Gorilla gorilla gorilla", "gorilla_gorilla"),
         ("Mouse", "mus_musculus"),
         ("Callithrix jacchus", "callithrix_jacchus"),
         ("NCBITaxon:1", None),
@@ -72,7 +83,14 @@ def test_species_are_written_as_keys_have_them(label: str, expected: str | None)
 
 @pytest.mark.parametrize(
     ("genome", "expected"),
-    [("GRCh38", "homo_sapiens"), ("hg19_chr21", "homo_sapiens"), ("mm10", "mus_musculus"), ("another", None)],
+    [
+        ("GRCh38", "homo_sapiens"),
+        ("hg19_chr21", "homo_sapiens"),
+        ("mm10", "mus_musculus"),
+        ("Mmul_10", "macaca_mulatta"),
+        ("Rnor_6.0", "rattus_norvegicus"),
+        ("another", None),
+    ],
 )
 def test_genomes_tell_their_species(genome: str, expected: str | None) -> None:
     assert species_of_genome(genome) == expected
@@ -89,6 +107,9 @@ def test_ids_of_two_species_tell_none() -> None:
     [
         (("1", "2", "3"), ("MT-ND1", "MTOR", "mt-Co1"), "homo_sapiens", [True, False, True]),
         (("1", "2"), ("mt:CoI", "Act5C"), "drosophila_melanogaster", [True, False]),
+        (("1", "2", "3"), ("ND1", "COX1", "NDUFA1"), "macaca_mulatta", [True, True, False]),
+        (("ENSRNOG00000030644", "ENSRNOG00000009523"), ("a", "b"), "rattus_norvegicus", [True, False]),
+        (("WBGene00010964", "WBGene00000822"), ("ctc-1", "csq-1"), "caenorhabditis_elegans", [True, False]),
         (("ENSG00000198888.2", "ENSG00000141510"), ("a", "b"), "homo_sapiens", [True, False]),
         (("ENSMUSG00000064336", "x"), ("a", "b"), None, [True, False]),
         (("ENSMUSG00000064336", "x"), ("a", "b"), "homo_sapiens", None),
@@ -101,3 +122,15 @@ def test_mitochondrial_genes_are_found_by_symbol_or_id(
     found = mitochondrial(Genes(_strings(*ids), _strings(*symbols)), species)
 
     assert (None if found is None else found.tolist()) == expected
+
+
+def test_every_species_with_a_known_mitochondrial_genome_has_its_genes_of_it() -> None:
+    """22 tRNAs, 2 rRNAs and 13 proteins; the worm has no ATP8, and the fly's origin of replication is listed."""
+    table = resources.files("worker.matrices").joinpath("gene_tables", "mitochondrial.tsv").read_text("utf-8")
+    ids = _strings(*(line.partition("\t")[0] for line in table.splitlines()))
+
+    found = {species: mitochondrial(Genes(ids, ids), species) for species in SPECIES_OF_PREFIX.values()}
+
+    counts = {species: 0 if genes is None else int(genes.sum()) for species, genes in found.items()}
+    usual = dict.fromkeys(SPECIES_OF_PREFIX.values(), 37)
+    assert counts == usual | {"drosophila_melanogaster": 38, "caenorhabditis_elegans": 36, "callithrix_jacchus": 0}

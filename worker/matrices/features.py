@@ -61,12 +61,18 @@ NO_GENES: Final = frozenset(
 """Kinds of feature in Cell Ranger's and CELLxGENE's files that are no genes, case folded."""
 
 _STABLE_ID = re.compile(r"(ENS[A-Z]{0,4}G\d{11}|FBgn\d{7}|WBGene\d{8})(\.\d+)?$")
-_ID_PREFIXES: Final = {
+SPECIES_OF_PREFIX: Final = {
     "ENSG": "homo_sapiens",
     "ENSMUSG": "mus_musculus",
     "ENSRNOG": "rattus_norvegicus",
     "ENSDARG": "danio_rerio",
     "ENSMMUG": "macaca_mulatta",
+    "ENSMFAG": "macaca_fascicularis",
+    "ENSMICG": "microcebus_murinus",
+    "ENSCJAG": "callithrix_jacchus",
+    "ENSGGOG": "gorilla_gorilla",
+    "ENSPTRG": "pan_troglodytes",
+    "ENSOCUG": "oryctolagus_cuniculus",
     "ENSSSCG": "sus_scrofa",
     "FBgn": "drosophila_melanogaster",
     "WBGene": "caenorhabditis_elegans",
@@ -78,13 +84,43 @@ _TAXA: Final = {
     "NCBITaxon:10116": "rattus_norvegicus",
     "NCBITaxon:7955": "danio_rerio",
     "NCBITaxon:9544": "macaca_mulatta",
+    "NCBITaxon:9541": "macaca_fascicularis",
+    "NCBITaxon:30608": "microcebus_murinus",
+    "NCBITaxon:9483": "callithrix_jacchus",
+    "NCBITaxon:9593": "gorilla_gorilla",
+    "NCBITaxon:9595": "gorilla_gorilla",
+    "NCBITaxon:9598": "pan_troglodytes",
+    "NCBITaxon:9986": "oryctolagus_cuniculus",
     "NCBITaxon:9823": "sus_scrofa",
     "NCBITaxon:7227": "drosophila_melanogaster",
     "NCBITaxon:6239": "caenorhabditis_elegans",
 }
-_COMMON_NAMES: Final = {"human": "homo_sapiens", "mouse": "mus_musculus"}
-_GENOMES: Final = {"grch": "homo_sapiens", "hg": "homo_sapiens", "grcm": "mus_musculus", "mm": "mus_musculus"}
-"""How assemblies' names begin (GRCh38, hg19, GRCm39, mm10), before a number."""
+"""The species that CELLxGENE takes (schema 7.1); 9595 is the western lowland gorilla, a subspecies."""
+_COMMON_NAMES: Final = {
+    "human": "homo_sapiens",
+    "mouse": "mus_musculus",
+    "rat": "rattus_norvegicus",
+    "zebrafish": "danio_rerio",
+    "gorilla_gorilla_gorilla": "gorilla_gorilla",
+}
+_GENOMES: Final = {
+    "grch": "homo_sapiens",
+    "hg": "homo_sapiens",
+    "grcm": "mus_musculus",
+    "mm": "mus_musculus",
+    "mratbn": "rattus_norvegicus",
+    "rn": "rattus_norvegicus",
+    "rnor": "rattus_norvegicus",
+    "danrer": "danio_rerio",
+    "grcz": "danio_rerio",
+    "mmul": "macaca_mulatta",
+    "sscrofa": "sus_scrofa",
+    "bdgp": "drosophila_melanogaster",
+    "dm": "drosophila_melanogaster",
+    "ce": "caenorhabditis_elegans",
+    "wbcel": "caenorhabditis_elegans",
+}
+"""How assemblies' names begin (GRCh38, hg19, GRCm39, mm10, Rnor_6.0), before a number."""
 _MOSTLY: Final = 0.9
 _LOOKED_AT: Final = 2_000
 
@@ -154,18 +190,24 @@ def looks_stable(names: Strings) -> bool:
     return sum(bool(_STABLE_ID.match(name)) for name in looked_at) > len(looked_at) / 2
 
 
+def prefix_of(name: str) -> str:
+    """The part of a stable id that tells its species (``ENSMUSG``); empty for other names."""
+    match = _STABLE_ID.match(name)
+    return match[1].rstrip("0123456789") if match else ""
+
+
 def species_of_ids(ids: Strings) -> str | None:
     """The species that the ids' prefixes tell; None where they do not agree, or are of another kind."""
-    prefixes = [match[1].rstrip("0123456789") for name in ids if (match := _STABLE_ID.match(name))]
+    prefixes = [prefix for name in ids if (prefix := prefix_of(name))]
     if len(prefixes) * 2 < len(ids) or not prefixes:
         return None
     commonest = max(set(prefixes), key=prefixes.count)
-    return _ID_PREFIXES.get(commonest) if prefixes.count(commonest) >= _MOSTLY * len(prefixes) else None
+    return SPECIES_OF_PREFIX.get(commonest) if prefixes.count(commonest) >= _MOSTLY * len(prefixes) else None
 
 
 def species_of_genome(genome: str) -> str | None:
     """The species that an assembly's name tells (``GRCh38``, ``mm10_chr19``)."""
-    match = re.match(r"([a-z]+)\d", genome.strip().casefold())
+    match = re.match(r"([a-z]+)_?\d", genome.strip().casefold())
     return _GENOMES.get(match[1]) if match else None
 
 

@@ -1,34 +1,42 @@
 """Which genes are mitochondrial."""
 
+from functools import cache
+from importlib import resources
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from worker.matrices.features import SPECIES_OF_PREFIX, prefix_of
 from worker.matrices.matrix import Genes
 
 _SYMBOL_PREFIXES: Final = ("mt-", "mt:")
-"""Human ``MT-``, mouse and zebrafish ``mt-``, fly ``mt:``; any case."""
-
-_PROTEINS = "198695 198712 198727 198763 198786 198804 198840 198886 198888 198899 198938 212907 228253"
-_RIBOSOMAL = "210082 211459"
-_TRANSFER = (
-    "209082 210049 210077 210100 210107 210112 210117 210127 210135 210140 210144"
-    " 210151 210154 210156 210164 210174 210176 210184 210191 210194 210195 210196"
-)
-_HUMAN: Final = frozenset(f"ENSG00000{number}" for number in f"{_PROTEINS} {_RIBOSOMAL} {_TRANSFER}".split())
-_MOUSE: Final = frozenset(f"ENSMUSG000000{number}" for number in (*range(64336, 64362), *range(64363, 64373), 65947))
-"""The 37 genes of each mitochondrial genome (Ensembl: GRCh38 and GRCm39, chromosome MT)."""
-_IDS: Final = {"homo_sapiens": _HUMAN, "mus_musculus": _MOUSE}
+"""Human ``MT-``, mouse and zebrafish ``mt-``, rat ``Mt-``, fly ``mt:``; any case."""
+_PROTEINS = ("atp6", "atp8", "cox1", "cox2", "cox3", "cytb", "nd1", "nd2", "nd3", "nd4", "nd4l", "nd5", "nd6")
+_BARE_SYMBOLS: Final = frozenset(_PROTEINS)
+"""What Ensembl and RefSeq call them in species whose symbols have no prefix (macaque, pig, marmoset)."""
 
 
 def mitochondrial(genes: Genes, species: str | None) -> npt.NDArray[np.bool_] | None:
-    """Which genes are mitochondrial, (genes,), by symbol or Ensembl id; None if none is.
+    """Which genes are mitochondrial, (genes,), by symbol or stable id; None if none is.
 
-    ``species`` narrows the ids to its own; None takes both human and mouse ids.
+    ``species`` narrows the ids to its own; None takes those of all species (``gene_tables/README.md``).
     """
-    known = _IDS.get(species, frozenset()) if species else _HUMAN | _MOUSE
-    by_symbol = np.array([symbol.casefold().startswith(_SYMBOL_PREFIXES) for symbol in genes.symbols], np.bool_)
-    by_id = np.array([gene_id.partition(".")[0] in known for gene_id in genes.ids], np.bool_)
-    found = by_symbol | by_id
+    known = _ids()
+    wanted = known.get(species, frozenset()) if species else frozenset[str]().union(*known.values())
+    symbols = [symbol.casefold() for symbol in genes.symbols]
+    by_symbol = [symbol.startswith(_SYMBOL_PREFIXES) or symbol in _BARE_SYMBOLS for symbol in symbols]
+    by_id = [gene_id.partition(".")[0] in wanted for gene_id in genes.ids]
+    found = np.array(by_symbol, np.bool_) | np.array(by_id, np.bool_)
     return found if found.any() else None
+
+
+@cache
+def _ids() -> dict[str, frozenset[str]]:
+    """The genes of each species' mitochondrial genome."""
+    table = resources.files("worker.matrices").joinpath("gene_tables", "mitochondrial.tsv").read_text("utf-8")
+    ids = [line.partition("\t")[0] for line in table.splitlines()]
+    return {
+        species: frozenset(gene_id for gene_id in ids if prefix_of(gene_id) == prefix)
+        for prefix, species in SPECIES_OF_PREFIX.items()
+    }

@@ -16,6 +16,7 @@ import click
 
 from tests.bench.findings import Finding, conclude
 from tests.bench.interruption import unwound
+from tests.bench.population import SAMPLE, SAMPLE_CELLS
 from tests.bench.processes import Cost, all_output, started
 from tests.bench.synthetic import CACHE, Format, ensure, refuse_without_room
 
@@ -49,6 +50,7 @@ class Run:
 
 def rendered(n_cells: int, matrix: Path, folder: Path) -> Run:
     """The matrix rendered in a process of its own; what it makes is not kept."""
+    folder.mkdir(parents=True, exist_ok=True)
     refuse_without_room(folder, SCRATCH_BYTES_PER_CELL * n_cells)
     with tempfile.TemporaryDirectory(dir=folder, prefix="rendered-") as out:
         begin = time.monotonic()
@@ -116,6 +118,7 @@ def main(cells: Sequence[int], kind: Format, folder: Path, *, as_json: bool) -> 
     """
     with unwound():
         runs = []
+        rendered(SAMPLE_CELLS, Path(str(SAMPLE)), folder)  # so that what numba keeps on disk is compiled
         for n_cells in cells or DEFAULT_CELLS:
             matrix = ensure(n_cells, folder, kind).path
             click.echo(f"rendering {matrix.name}, {matrix.stat().st_size / 1e6:,.0f} MB", err=True)

@@ -35,9 +35,7 @@ class Finding:
 
 
 def _number(value: float) -> str:
-    return (
-        f"{value:,.0f}" if value == round(value) else f"{value:.6g}" if value > 0.999 and value < 1 else f"{value:.3g}"
-    )
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
 def conclude(findings: Sequence[Finding], *, as_json: bool) -> None:

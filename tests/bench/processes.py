@@ -45,7 +45,9 @@ def started(module: str, arguments: Sequence[str], *, heard: bool = False) -> It
     ):
         try:
             yield process
-            process.communicate()
+            assert process.stdin
+            process.stdin.close()
+            process.wait()
         except EOFError:
             process.wait()
         except BaseException:

@@ -5,10 +5,13 @@ import io
 import stat
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.errors import CorruptMatrixError, UnsupportedFormatError
 from tests.matrices.building import (
@@ -27,7 +30,7 @@ from tests.matrices.building import (
     zipped,
 )
 from worker.matrices import archives
-from worker.matrices.streams import RATIO_GRACE_BYTES, file_source, inflated
+from worker.matrices.streams import RATIO_GRACE_BYTES, Source, file_source, inflated, line_blocks
 
 MATRIX_SERVICE = {
     "x.mtx/matrix.mtx": MARKET.replace(b"integer", b"real"),
@@ -243,6 +246,99 @@ def test_a_flipped_byte_in_a_zip_is_found_by_its_checksum(tmp_path: Path) -> Non
 
     with pytest.raises(CorruptMatrixError, match=r"run/matrix\.mtx: damaged or truncated.*CRC"):
         whole(only_matrix(path, tmp_path))
+
+
+def _read(source: Source) -> bytes:
+    with inflated(source) as stream:
+        return stream.read()
+
+
+def _packed(content: bytes) -> Source:
+    return Source("x.gz", lambda: io.BufferedReader(io.BytesIO(content)))
+
+
+def test_gzip_cut_off_anywhere_is_damaged() -> None:
+    packed = gzip.compress(MARKET)
+
+    for length in range(2, len(packed)):
+        with pytest.raises(CorruptMatrixError, match=r"x\.gz: damaged or truncated after [\d,]+ bytes of content"):
+            _read(_packed(packed[:length]))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("inner", [bytes, gzip.compress], ids=["plain", "gzipped"])
+def test_a_bit_that_flipped_anywhere_is_found_or_changes_nothing(
+    method: int, inner: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    content = b"".join(b"%d %d %d\n" % (n % 7, n, n * n % 11) for n in range(60))
+    path = zipped(tmp_path / "a.zip", {"m": inner(content)}, method)
+    whole_file = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        size = archive.getinfo("m").compress_size
+    start = 30 + len("m")  # the local header (APPNOTE.TXT, 4.3.7)
+
+    for place in range(start, start + size):
+        path.write_bytes(whole_file[:place] + bytes([whole_file[place] ^ 0x10]) + whole_file[place + 1 :])
+        try:
+            found = _read(archives.zip_members(path)[0].source)
+        except CorruptMatrixError as error:
+            assert "m: damaged" in str(error)  # noqa: PT017 - most are found, and how is checked
+        else:
+            assert found == content
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0" * 1_000], ids=["", "padded"])
+def test_several_gzip_members_are_one_content(tail: bytes) -> None:
+    """As bgzip and cat write them."""
+    packed = b"".join(gzip.compress(MARKET[start : start + 10]) for start in range(0, len(MARKET), 10))
+
+    assert _read(_packed(packed + tail)) == MARKET
+
+
+def test_what_follows_gzip_and_is_no_gzip_is_damage() -> None:
+    with pytest.raises(CorruptMatrixError, match="damaged or truncated"):
+        _read(_packed(gzip.compress(MARKET) + b"<html>"))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_methods_that_zip_knows_are_read(method: int, tmp_path: Path) -> None:
+    assert_same(whole(only_matrix(zipped(tmp_path / "a.zip", folder(), method), tmp_path)), COUNTS)
+
+
+@pytest.mark.parametrize(("method", "name"), [(93, "zstd"), (9, "deflate64"), (77, "method 77")])
+def test_a_method_that_is_not_read_is_named_with_its_member(method: int, name: str, tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"run/matrix.mtx": MARKET})
+    content = bytearray(path.read_bytes())
+    central = content.index(b"PK\x01\x02")
+    content[central + 10], content[8] = method, method
+    path.write_bytes(content)
+
+    with pytest.raises(UnsupportedFormatError, match=rf"member run/matrix\.mtx is packed with {name}.* with deflate"):
+        opened(path, tmp_path)
+
+
+@pytest.mark.parametrize("size", [0, 3])
+def test_a_member_of_another_size_than_its_archive_says_is_damaged(size: int, tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"m": MARKET})
+    content = bytearray(path.read_bytes())
+    central = content.index(b"PK\x01\x02")
+    content[central + 24 : central + 28] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+
+    with pytest.raises(CorruptMatrixError, match="m: damaged or truncated"):
+        archives.zip_members(path)
+
+
+@settings(deadline=None)
+@given(lines=st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"")), max_size=30), data=st.data())
+def test_blocks_of_lines_are_whole_and_lose_nothing(lines: list[bytes], data: st.DataObject) -> None:
+    content = b"\n".join(lines)
+    size = data.draw(st.integers(1, max(1, len(content))))
+
+    blocks = [bytes(block) for block in line_blocks(io.BufferedReader(io.BytesIO(content)), "x", size)]
+
+    assert all(block.endswith(b"\n") for block in blocks)
+    assert b"".join(blocks) == content + (b"" if content.endswith(b"\n") or not content else b"\n")
 
 
 def test_a_bomb_in_a_zip_is_refused_while_it_inflates(tmp_path: Path) -> None:

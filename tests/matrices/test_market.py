@@ -1,5 +1,8 @@
 """MatrixMarket bodies: what scipy writes is read back; what is wrong is named with its line."""
 
+import threading
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -22,31 +25,48 @@ from tests.matrices.building import (
     whole,
     zipped,
 )
-from worker.matrices import market
+from worker.matrices import market, market_text
+from worker.matrices.matrix import BLOCK_ENTRIES
 from worker.matrices.streams import file_source
 
 BANNER = "%%MatrixMarket matrix coordinate real general\n"
 
 
-def _entries(text: str, tmp_path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """The matrix that a MatrixMarket text holds, genes in rows, cells by genes."""
+def _by_cell(text: str, tmp_path: Path, text_bytes: int = market_text.TEXT_BYTES) -> market.ByCell:
+    """The entries of a MatrixMarket text, genes in rows, so many bytes parsed at once."""
     path = tmp_path / "matrix.mtx"
-    path.write_text(text)
+    path.write_text(text, newline="")
     source = file_source(path)
     with source.open() as stream:
-        shape = market.read_shape(stream, source.name)
-    entries = market.Entries(source, shape, cells_in_columns=True)
-    blocks = list(market.ByCell(entries, shape.n_columns, tmp_path).blocks())
+        shape = market_text.read_shape(stream, source.name)
+    entries = market_text.Entries(source, shape, cells_in_columns=True, text_bytes=text_bytes)
+    return market.ByCell(entries, shape.n_columns, tmp_path)
+
+
+def _entries(
+    text: str, tmp_path: Path, text_bytes: int = market_text.TEXT_BYTES
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """The matrix that a MatrixMarket text holds, genes in rows, cells by genes; read again if it is out of order."""
+    by_cell = _by_cell(text, tmp_path, text_bytes)
+    try:
+        blocks = list(by_cell.blocks())
+    except market.EntriesOutOfOrderError:
+        blocks = list(by_cell.blocks())
+    n_genes = int(text.splitlines()[1].split()[0])
     rows = [
-        scipy.sparse.csr_array((block.values, block.indices, block.indptr), shape=(block.n_cells, shape.n_rows))
+        scipy.sparse.csr_array((block.values, block.indices, block.indptr), shape=(block.n_cells, n_genes))
         for block in blocks
     ]
     return np.asarray(scipy.sparse.vstack(rows).toarray())
 
 
-def _text(entries: list[tuple[int, int, str]], n_rows: int, n_columns: int, end: str = "\n") -> str:
+def _text(entries: Sequence[tuple[int, int, str]], n_rows: int, n_columns: int, end: str = "\n") -> str:
     lines = [f"{row + 1} {column + 1} {value}" for row, column, value in entries]
     return BANNER + end.join([f"{n_rows} {n_columns} {len(entries)}", *lines]) + end
+
+
+def _threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
 
 
 numbers = st.one_of(
@@ -55,6 +75,7 @@ numbers = st.one_of(
     st.sampled_from(["1e+05", "2.5E-3", "007", "1.", ".5", "+3", "0.0", "123456789012345678901234567890"]),
 )
 positions = st.tuples(st.integers(0, 4), st.integers(0, 6))
+indents, gaps, ends = (st.sampled_from(found) for found in (["", " ", "\t"], [" ", "\t", "  "], ["", " ", "\r"]))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
@@ -114,19 +135,91 @@ def test_blocks_may_be_read_twice(tmp_path: Path) -> None:
 
 
 def test_order_lost_late_is_named_at_first_and_regrouped_when_asked_again(tmp_path: Path) -> None:
-    """The last entry belongs to the first cell, and only the first block of text is looked at ahead."""
-    repeats = market.TEXT_BYTES // 6 + 1_000
-    path = tmp_path / "matrix.mtx"
-    path.write_bytes(BANNER.encode() + b"1 2 %d\n" % (repeats + 2) + b"1 1 10\n" + b"1 2 1\n" * repeats + b"1 1 1\n")
-    source = file_source(path)
-    entries = market.Entries(source, market.Shape(1, 2, repeats + 2, 2), cells_in_columns=True)
-    by_cell = market.ByCell(entries, 2, tmp_path, look_ahead_bytes=1)
+    """The last entry belongs to the first cell, and blocks of cells have been given by then."""
+    entries = [(0, 0, "10"), *[(0, 1, "1")] * 100, (0, 2, "5"), (0, 0, "1")]
+    by_cell = _by_cell(_text(entries, 1, 3), tmp_path, text_bytes=64)
 
     with pytest.raises(market.EntriesOutOfOrderError, match="come by cell up to cell 2, then go back"):
         list(by_cell.blocks())
-    totals = np.concatenate([block.values for block in by_cell.blocks()])
+    totals = [block.values.sum() for block in by_cell.blocks() if len(block.values)]
 
-    assert totals.tolist() == [11, repeats]
+    assert sum(totals) == 116
+    assert not _threads()
+
+
+def test_order_lost_before_anything_was_given_is_regrouped_at_once(tmp_path: Path) -> None:
+    found = _entries(_text([(0, 1, "1"), (1, 0, "2"), (0, 0, "3")], 2, 2), tmp_path)
+
+    assert found.tolist() == [[3, 2], [1, 0]]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(
+    entries=st.lists(st.tuples(positions, numbers), min_size=1, max_size=40),
+    blanks=st.lists(st.tuples(indents, gaps, ends), min_size=40, max_size=40),
+    skipped=st.sampled_from(["", "\n", " \n\r\n"]),
+    text_bytes=st.integers(1, 40),
+    ended=st.booleans(),
+)
+def test_lines_are_whole_wherever_a_block_of_text_ends(
+    *,
+    entries: list[tuple[tuple[int, int], str]],
+    blanks: list[tuple[str, str, str]],
+    skipped: str,
+    text_bytes: int,
+    ended: bool,
+    tmp_path: Path,
+) -> None:
+    lines = [
+        f"{before}{row + 1}{between}{column + 1}{between}{value}{after}\n{skipped}"
+        for ((row, column), value), (before, between, after) in zip(entries, blanks, strict=False)
+    ]
+    text = f"{BANNER}5 7 {len(entries)}\n" + "".join(lines)
+    expected = np.zeros((7, 5))
+    for line in "".join(lines).splitlines():
+        if line.split():
+            row, column, value = line.split()
+            expected[int(column) - 1, int(row) - 1] += np.float32(float(value))
+
+    found = _entries(text if ended else text.rstrip(), tmp_path, text_bytes)
+
+    np.testing.assert_allclose(found, expected, rtol=3e-7)
+
+
+def test_an_error_in_a_later_block_is_named_with_its_line_and_no_thread_is_left(tmp_path: Path) -> None:
+    lines = "".join(f"1 {cell + 1} 1\n" for cell in range(500))
+    text = f"{BANNER}% one\n\n1 500 500\n" + lines.replace("1 400 1\n", "1 400 x\n")
+
+    with pytest.raises(CorruptMatrixError, match=r"line 404: expected “row column value”, found “1 400 x”"):
+        list(_by_cell(text, tmp_path, text_bytes=50).blocks())
+
+    assert not _threads()
+
+
+def test_more_entries_than_the_header_says_are_named_with_the_first_of_them(tmp_path: Path) -> None:
+    text = f"{BANNER}1 9 4\n" + "".join(f"1 {cell + 1} 1\n\n" for cell in range(9))
+
+    with pytest.raises(CorruptMatrixError, match=r"line 11: more entries than the 4 of its header"):
+        list(_by_cell(text, tmp_path).blocks())
+
+
+def test_no_thread_is_left_when_nobody_asks_for_more_blocks(tmp_path: Path) -> None:
+    text = _text([(0, cell, "1") for cell in range(5_000)], 1, 5_000)
+    blocks = _by_cell(text, tmp_path, text_bytes=100).blocks()
+
+    with closing(blocks):  # type: ignore[type-var]
+        next(blocks)
+        assert _threads()
+
+    assert not _threads()
+
+
+def test_a_cell_with_more_entries_than_are_kept_is_summed_on_the_way(tmp_path: Path) -> None:
+    repeats = BLOCK_ENTRIES + 400_000
+
+    found = _entries(f"{BANNER}2 2 {repeats + 1}\n" + "2 1 1\n" * repeats + "1 2 3\n", tmp_path)
+
+    assert found.tolist() == [[0, repeats], [3, 0]]
 
 
 @pytest.mark.parametrize(
@@ -142,6 +235,13 @@ def test_order_lost_late_is_named_at_first_and_regrouped_when_asked_again(tmp_pa
         (MARKET.replace(b"2 2 7", b"2 2 -7"), r"line 6: the count -7 is negative"),
         (MARKET.replace(b"2 2 7", b"2 2"), r"line 6: expected “row column value”, found “2 2”"),
         (MARKET.replace(b"2 2 7", b"2 2 7 7"), r"line 6: expected “row column value”"),
+        (MARKET.replace(b"2 2 7", b"2 2 1-"), r"line 6: expected “row column value”"),
+        (MARKET.replace(b"2 2 7", b"2 2 1.0.0"), r"line 6: expected “row column value”"),
+        (MARKET.replace(b"2 2 7", b"2 2 " + b"9" * 60), r"line 6: 1e\+60 is no count"),
+        (MARKET.replace(b"2 2 7", b"9" * 60 + b" 2 7"), r"line 6: row 9{54,60} is not among 1 to 3"),
+        (MARKET.replace(b"2 2 7", b"2 " + b"9" * 60 + b" 7"), r"line 6: column 9{52,60} is not among 1 to 4"),
+        (MARKET.replace(b"2 2 7", b"18446744073709551618 2 7"), r"line 6: row 18446744073709551618 is not among"),
+        (MARKET.replace(b"2 2 7", b"22 7"), r"line 6: expected “row column value”, found “22 7”"),
         (MARKET.replace(b"2 2 7", b"2.0 2 7"), r"line 6: expected “row column value”"),
         (MARKET.replace(b"2 2 7", b"\xff\xfe"), r"line 6: expected “row column value”"),
         (MARKET.replace(b"3 4 4", b"3 4 5"), r"ends after 4 entries at line 7, but its header says 5"),

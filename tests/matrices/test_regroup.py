@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import ScratchFullError
-from tests.matrices.building import assert_promises_kept, assert_same
+from tests.matrices.building import assert_same
 from worker.matrices.blocks import cell_of_entry
 from worker.matrices.matrix import CountBlock
 from worker.matrices.regroup import Regroup
@@ -20,8 +20,6 @@ GENES = 6
 
 def _whole(regroup: Regroup, n_cells: int) -> scipy.sparse.csr_array:
     blocks = list(regroup.blocks())
-    for block in blocks:
-        assert_promises_kept(block)
     assert sum(block.n_cells for block in blocks) == n_cells
     parts = [
         scipy.sparse.csr_array((block.values, block.indices, block.indptr), shape=(block.n_cells, GENES))
@@ -54,12 +52,27 @@ def test_what_goes_in_in_any_order_comes_out_by_cell(
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    (tmp_path / "0").symlink_to("/dev/full")
+    (tmp_path / "entries").symlink_to("/dev/full")
     regroup = Regroup(tmp_path, 1, 1)
     one = np.zeros(1, np.int32)
+    regroup.add(one, one, np.ones(1, np.float32))
 
     with pytest.raises(ScratchFullError, match="No space left on device; give DPSS_SCRATCH_DIR more room"):
-        regroup.add(one, one, np.ones(1, np.float32))
+        list(regroup.blocks())
+
+
+def test_entries_of_a_cell_stay_in_the_order_they_came(tmp_path: Path) -> None:
+    """Of a file by gene they come by gene, and need no sorting after."""
+    genes, cells = (part.ravel().astype(np.int32) for part in np.mgrid[0:50, 0:300])
+    regroup = Regroup(tmp_path, 300, len(cells), 2_000)
+    for part in range(0, len(cells), 1_000):
+        entries = slice(part, part + 1_000)
+        regroup.add(cells[entries], genes[entries], np.ones(1_000, np.float32))
+
+    blocks = list(regroup.blocks())
+
+    assert len(blocks) > 5
+    assert np.array_equal(np.concatenate([block.indices for block in blocks]), np.tile(np.arange(50), 300))
 
 
 def test_the_cell_of_each_entry_is_known() -> None:

@@ -1,27 +1,32 @@
 """zip and tar archives: members are listed and checked, and only what is needed leaves them."""
 
+import copy
 import io
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Buffer, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final
+from typing import IO, Final, cast, override
 
-from shared.errors import CorruptMatrixError
+from shared.errors import CorruptMatrixError, UnsupportedFormatError
 from worker.matrices import scratch
 from worker.matrices.streams import (
     DAMAGE,
     HEAD_BYTES,
+    Closeable,
     Guarded,
+    Readable,
     Source,
     file_source,
+    gunzipped,
     inflated,
     inflated_start,
     is_gzipped,
@@ -40,8 +45,14 @@ KEPT_BYTES: Final = 2**28
 MAX_UNPACKED_BYTES: Final = 2**38
 """256 GiB: what a file unpacked to disk may have at most."""
 COPY_BYTES: Final = 4_194_304
+SIP_BYTES: Final = 4_096
 _ENCRYPTED: Final = 0x1
 """General purpose bit 0 of a zip member (APPNOTE.TXT, 4.4.4)."""
+_READ_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
+_METHODS: Final = {9: "deflate64", 93: "zstd", 95: "xz", 96: "JPEG", 97: "WavPack", 98: "PPMd"}
+"""Other methods of compression (APPNOTE.TXT, 4.4.5)."""
+_GZIP_HEADER: Final = b"\x1f\x8b\x08" + b"\0" * 6 + b"\xff"
+"""No name, no time, unknown system (RFC 1952, section 2.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +92,83 @@ def _refuse_untrusted(archive: str, info: zipfile.ZipInfo) -> None:
         raise CorruptMatrixError(f"{archive}: member {info.filename} is a link; pack the file itself")
     if info.flag_bits & _ENCRYPTED:
         raise CorruptMatrixError(f"{archive}: member {info.filename} is encrypted; pack it without a password")
+    if info.compress_type not in _READ_METHODS:
+        method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
+        raise UnsupportedFormatError(
+            f"{archive}: member {info.filename} is packed with {method}, which is not read; pack it with deflate"
+        )
 
 
 def _zip_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
-    with _damage_named(f"{path.name}, {info.filename}"), archive.open(info) as stream:
+    with _damage_named(f"{path.name}, {info.filename}"), _opened_member(archive, info) as stream:
         start = stream.read(START_BYTES)
     source = Source(info.filename, partial(_open_zipped, path, info))
     return Member(PurePosixPath(info.filename), source, inflated_start(start, info.filename))
 
 
-def _open_zipped(path: Path, info: zipfile.ZipInfo) -> BinaryIO:
-    with _damage_named(f"{path.name}, {info.filename}"):
-        archive = zipfile.ZipFile(path)
-        try:
-            member = archive.open(info)
-        except BaseException:
-            archive.close()
-            raise
+def _open_zipped(path: Path, info: zipfile.ZipInfo) -> io.BufferedReader:
+    with _damage_named(f"{path.name}, {info.filename}"), ExitStack() as stack:
+        archive = stack.enter_context(zipfile.ZipFile(path))
+        member = _opened_member(archive, info, archive)
+        stack.pop_all()
+    return member
+
+
+def _opened_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, *owned: Closeable) -> io.BufferedReader:
+    content = ExitStack()
+    stream = content.enter_context(_content(archive, info))
     packed = None if info.compress_type == zipfile.ZIP_STORED else lambda: info.compress_size
-    return io.BufferedReader(Guarded(member, info.filename, packed, owned=(archive,)), HEAD_BYTES)
+    return io.BufferedReader(Guarded(stream, info.filename, packed, owned=(content, *owned)), HEAD_BYTES)
+
+
+@contextmanager
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[Readable]:
+    """The bytes of a member, verified. What is deflated is read as gzip: the same between a header and CRC and size."""
+    if info.compress_type != zipfile.ZIP_DEFLATED:
+        with archive.open(info) as stream:
+            yield cast("Readable", stream) if info.compress_type == zipfile.ZIP_STORED else _Sips(stream)
+        return
+    packed = copy.copy(info)
+    packed.compress_type, packed.file_size = zipfile.ZIP_STORED, info.compress_size
+    del packed.CRC  # it is of the bytes inflated, and checked with them
+    trailer = struct.pack("<LL", info.CRC, info.file_size & 0xFFFFFFFF)
+    with archive.open(packed) as deflated:
+        joined = _Joined(io.BytesIO(_GZIP_HEADER), cast("io.BufferedIOBase", deflated), io.BytesIO(trailer))
+        with gunzipped(io.BufferedReader(joined, HEAD_BYTES)) as stream:
+            yield stream
+
+
+class _Sips(io.RawIOBase):
+    """Reads little at a time: zipfile inflates all that so many bytes of bzip2 or LZMA may hold, 80 MB in 4 KiB."""
+
+    def __init__(self, inner: IO[bytes]) -> None:
+        self._inner = inner
+
+    @override
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer)
+        data = self._inner.read(min(len(view), SIP_BYTES))
+        view[: len(data)] = data
+        return len(data)
+
+
+class _Joined(io.RawIOBase):
+    """One stream after another."""
+
+    def __init__(self, *parts: io.BufferedIOBase) -> None:
+        self._parts = [*parts]
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Buffer, /) -> int:
+        while self._parts:
+            if count := self._parts[0].readinto(buffer):
+                return count
+            self._parts.pop(0)
+        return 0
 
 
 def tar_members(path: Path, room: Path) -> list[Member]:
@@ -138,14 +207,14 @@ def _tar_member(path: Path, archive: tarfile.TarFile, info: tarfile.TarInfo, num
     return Member(PurePosixPath(info.name), source, inflated_start(start, info.name))
 
 
-def _open_tarred(path: Path, number: int, name: str) -> BinaryIO:
+def _open_tarred(path: Path, number: int, name: str) -> io.BufferedReader:
     stack = ExitStack()
     archive = stack.enter_context(_opened_tar(path))
     with stack:
         for place, info in enumerate(archive):
             if place == number and (content := archive.extractfile(info)):
                 owned = stack.pop_all()
-                return io.BufferedReader(Guarded(content, name, owned=(owned,)), HEAD_BYTES)
+                return io.BufferedReader(Guarded(cast("Readable", content), name, owned=(owned,)), HEAD_BYTES)
     raise CorruptMatrixError(f"{path.name}: member {name} is gone")
 
 

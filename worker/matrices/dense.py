@@ -44,7 +44,7 @@ def _bands(dataset: h5py.Dataset, cells_axis: int, width: int) -> Iterator[Count
     for start in range(0, n_cells, width):
         band = _tile(dataset, cells_axis, slice(start, min(start + width, n_cells)), slice(None))
         cells, genes = np.nonzero(band)
-        yield from_triplets(cells, genes.astype(np.int32), band[cells, genes], len(band))
+        yield from_triplets(cells.astype(np.int32), genes.astype(np.int32), band[cells, genes], len(band))
 
 
 def _tiles(dataset: h5py.Dataset, cells_axis: int, room: Path) -> Iterator[CountBlock]:

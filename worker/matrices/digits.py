@@ -9,7 +9,7 @@ Bytes = npt.NDArray[np.uint8]
 _MINUS, _PLUS, _POINT = ord("-"), ord("+"), ord(".")
 _ZERO, _NINE = ord("0"), ord("9")
 _UPPER_E, _LOWER_E = ord("E"), ord("e")
-_MANTISSA_DIGITS = 18
+MANTISSA_DIGITS = 18
 """What an int64 holds; further digits are beyond a float32 by far."""
 _MAX_EXPONENT = 400
 """Past the range of a double: more digits of an exponent change nothing."""
@@ -17,7 +17,7 @@ _POWERS: npt.NDArray[np.float64] = 10.0 ** np.arange(23, dtype=np.float64)
 """The powers of ten that a double holds exactly."""
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _exponent(text: Bytes, at: int, end: int) -> tuple[int, int]:
     """The exponent after an ``e`` at ``at`` and the place after it; (0, at) where there is none."""
     place = at + 1
@@ -37,7 +37,7 @@ def _exponent(text: Bytes, at: int, end: int) -> tuple[int, int]:
     return sign * exponent, place
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _scaled(mantissa: int, exponent: int) -> float:
     """``mantissa`` times 10^``exponent``: exact to a double's last places, hence to a float32."""
     value = float(mantissa)
@@ -48,7 +48,7 @@ def _scaled(mantissa: int, exponent: int) -> float:
     return float(value * 10.0 ** float(exponent))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def read_number(text: Bytes, at: int, end: int) -> tuple[float, int]:
     """The decimal number at ``at`` and the place after it; (0, at) where there is none."""
     place = at
@@ -65,7 +65,7 @@ def read_number(text: Bytes, at: int, end: int) -> tuple[float, int]:
         character = text[place]
         if _ZERO <= character <= _NINE:
             seen += 1
-            if digits < _MANTISSA_DIGITS:
+            if digits < MANTISSA_DIGITS:
                 mantissa = mantissa * 10 + (character - _ZERO)
                 digits += mantissa > 0
                 exponent -= point
@@ -85,7 +85,7 @@ def read_number(text: Bytes, at: int, end: int) -> tuple[float, int]:
     return (-value if negative else value), place
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def read_index(text: Bytes, at: int, end: int) -> tuple[int, int]:
     """The whole number at ``at``, negative or not, and the place after it; (0, at) where there is none."""
     place = at
@@ -95,7 +95,7 @@ def read_index(text: Bytes, at: int, end: int) -> tuple[int, int]:
     start = place
     number = 0
     while place < end and _ZERO <= text[place] <= _NINE:
-        if place - start < _MANTISSA_DIGITS:
+        if place - start < MANTISSA_DIGITS:
             number = number * 10 + (text[place] - _ZERO)
         place += 1
     if place == start:

@@ -5,11 +5,12 @@ import io
 import lzma
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Buffer, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol, override
+from typing import Final, Protocol, cast, override
+
+from isal import igzip, isal_zlib
 
 from shared.errors import CorruptMatrixError
 
@@ -25,15 +26,18 @@ MAX_INFLATED_BYTES: Final = 2**40
 """1 TiB: some thirty times the text of the largest matrix published (1.3 M cells, 2.6 G entries)."""
 MAX_LINE_BYTES: Final = 2**28
 """256 MiB: a row of text with 100 M values."""
+_GZIP_FRAMED: Final = 31
+"""Window bits that ask zlib's interface for a gzip header and trailer."""
 
-DAMAGE: Final = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+_DEFLATE_ERROR: Final = cast("type[Exception]", isal_zlib.error)
+DAMAGE: Final = (EOFError, _DEFLATE_ERROR, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 
 
 class Readable(Protocol):
     """What bytes are read from."""
 
-    def read(self, size: int, /) -> bytes:
-        """At most so many bytes; none at the end."""
+    def readinto(self, buffer: Buffer, /) -> int | None:
+        """Fill the buffer as far as there are bytes, and say how far; 0 at the end."""
 
     def close(self) -> None:
         """Let go."""
@@ -51,7 +55,7 @@ class Source:
     """Something to read from its start, as often as wanted; ``name`` is for messages."""
 
     name: str
-    open: Callable[[], BinaryIO]
+    open: Callable[[], io.BufferedReader]
 
 
 def file_source(path: Path, name: str | None = None) -> Source:
@@ -59,25 +63,7 @@ def file_source(path: Path, name: str | None = None) -> Source:
     return Source(name or path.name, lambda: path.open("rb"))
 
 
-class _Stream(io.RawIOBase):
-    """A raw stream of what ``_take`` gives."""
-
-    @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def readinto(self, buffer: Buffer, /) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self._take(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def _take(self, size: int) -> bytes:
-        raise NotImplementedError
-
-
-class Guarded(_Stream):
+class Guarded(io.RawIOBase):
     """Reads ``inner``; damage becomes CorruptMatrixError with the place, and so does what inflates beyond reason.
 
     ``packed`` gives the packed bytes behind what was read so far; None where nothing is packed.
@@ -99,16 +85,27 @@ class Guarded(_Stream):
         self._offset = 0
 
     @override
-    def _take(self, size: int) -> bytes:
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Buffer, /) -> int:
         try:
-            data = self._inner.read(size)
+            count = self._inner.readinto(buffer) or 0
         except DAMAGE as error:
-            raise CorruptMatrixError(
-                f"{self._name}: damaged or truncated after {self._offset:,} bytes of content ({error}); send it again"
-            ) from error
-        self._offset += len(data)
+            raise self._damaged(error) from error
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise self._damaged(error) from error  # bz2's word for damage
+        self._offset += count
         self._refuse_bombs()
-        return data
+        return count
+
+    def _damaged(self, error: Exception) -> CorruptMatrixError:
+        return CorruptMatrixError(
+            f"{self._name}: damaged or truncated after {self._offset:,} bytes of content ({error}); send it again"
+        )
 
     def _refuse_bombs(self) -> None:
         if self._offset > self._limit:
@@ -130,18 +127,22 @@ class Guarded(_Stream):
         super().close()
 
 
-class _Counting(_Stream):
+class _Counting(io.RawIOBase):
     """Counts what is read from ``inner``."""
 
-    def __init__(self, inner: BinaryIO) -> None:
+    def __init__(self, inner: io.BufferedReader) -> None:
         self._inner = inner
         self.count = 0
 
     @override
-    def _take(self, size: int) -> bytes:
-        data = self._inner.read(size)
-        self.count += len(data)
-        return data
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Buffer, /) -> int:
+        count = self._inner.readinto(buffer)
+        self.count += count
+        return count
 
     @override
     def close(self) -> None:
@@ -161,8 +162,13 @@ def inflated(source: Source, limit: int = MAX_INFLATED_BYTES) -> io.BufferedRead
     packed = io.BufferedReader(counting, HEAD_BYTES)
     if not packed.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC):
         return io.BufferedReader(Guarded(packed, source.name, limit=limit), HEAD_BYTES)
-    unpacked = gzip.GzipFile(fileobj=packed, mode="rb")
-    return io.BufferedReader(Guarded(unpacked, source.name, lambda: counting.count, limit, owned=(packed,)), HEAD_BYTES)
+    guarded = Guarded(gunzipped(packed), source.name, lambda: counting.count, limit, owned=(packed,))
+    return io.BufferedReader(guarded, HEAD_BYTES)
+
+
+def gunzipped(packed: io.BufferedIOBase) -> io.BufferedIOBase:
+    """What gzip members, one or several, inflate to; their CRC and sizes are verified. ``packed`` stays open."""
+    return igzip.IGzipFile(fileobj=packed, mode="rb")  # type: ignore[no-untyped-call]
 
 
 def inflated_start(start: bytes, name: str) -> bytes:
@@ -170,8 +176,8 @@ def inflated_start(start: bytes, name: str) -> bytes:
     if not start.startswith(GZIP_MAGIC):
         return start
     try:
-        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(start, HEAD_BYTES)
-    except zlib.error as error:
+        return isal_zlib.decompressobj(_GZIP_FRAMED).decompress(start, HEAD_BYTES)
+    except _DEFLATE_ERROR as error:
         raise CorruptMatrixError(f"{name}: damaged gzip ({error}); send it again") from error
 
 
@@ -181,17 +187,21 @@ def head(source: Source) -> bytes:
         return stream.read(HEAD_BYTES)
 
 
-def line_blocks(stream: BinaryIO, name: str, size: int) -> Iterator[bytes]:
+def line_blocks(stream: io.BufferedReader, name: str, size: int) -> Iterator[bytearray]:
     """Whole lines, about ``size`` bytes at a time; the last line is given an end if it has none."""
-    rest = b""
-    while piece := stream.read(size):
-        end = piece.rfind(b"\n") + 1
-        if not end:
-            rest += piece
-            if len(rest) > MAX_LINE_BYTES:
-                raise CorruptMatrixError(f"{name}: a line is longer than {MAX_LINE_BYTES:,} bytes")
-            continue
-        yield rest + piece[:end]
-        rest = piece[end:]
+    rest = bytearray()
+    while True:
+        block = bytearray(len(rest) + max(size, len(rest)))
+        block[: len(rest)] = rest
+        filled = len(rest) + stream.readinto(memoryview(block)[len(rest) :])
+        if filled == len(rest):
+            break
+        end = block.rfind(b"\n", len(rest), filled) + 1
+        rest = block[end:filled]
+        if len(rest) > MAX_LINE_BYTES:
+            raise CorruptMatrixError(f"{name}: a line is longer than {MAX_LINE_BYTES:,} bytes")
+        if end:
+            del block[end:]
+            yield block
     if rest:
         yield rest + b"\n"

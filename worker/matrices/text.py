@@ -82,7 +82,7 @@ def open_text(source: Source, room: Path, name: str = "", beside: Beside | None 
     with inflated(source) as stream:
         header = stream.readline(MAX_LINE_BYTES).removeprefix(_UTF8_MARK)
         pieces = line_blocks(stream, source.name, TEXT_BYTES)
-        first = next(pieces, b"")
+        first = next(pieces, bytearray())
         layout = _layout(header, first.partition(b"\n")[0], source.name)
         genes_in_rows, why = _orientation(layout, _Lines(source.name, layout).read(first)[0])
         rows = _Rows(_Lines(source.name, layout), len(layout.columns), room, genes_in_rows=genes_in_rows)
@@ -114,7 +114,7 @@ def _delimiter(header: bytes) -> str:
     return best
 
 
-def _layout(header: bytes, row: bytes, name: str) -> Layout:
+def _layout(header: bytes, row: bytearray, name: str) -> Layout:
     delimiter = _delimiter(header)
     if not row.strip():
         raise EmptyMatrixError(f"{name}: a header and no rows")
@@ -186,7 +186,7 @@ class _Lines:
         """Label columns."""
         return self._layout.n_labels
 
-    def read(self, text: bytes) -> tuple[list[list[str]], Indices, Indices, Values]:
+    def read(self, text: bytearray) -> tuple[list[list[str]], Indices, Indices, Values]:
         """Labels (a list for each label column), and rows, columns and values of entries; rows count from 0."""
         layout = self._layout
         n_lines = text.count(b"\n")
@@ -208,7 +208,7 @@ class _Lines:
             raise CorruptMatrixError(f"{self._name}, before line {self._line:,}: no UTF-8 text") from error
         return labels, rows[:n_entries], columns[:n_entries], values[:n_entries]
 
-    def _complain(self, problem: int, field: int, text: bytes, at: int) -> NoReturn:
+    def _complain(self, problem: int, field: int, text: bytearray, at: int) -> NoReturn:
         line = self._line + text.count(b"\n", 0, at) + 1
         place = f"{self._name}, line {line:,}, field {field + 1:,}"
         found = re.split(rb"[\t,;\n]", text[at : at + 60], maxsplit=1)[0].decode(errors="replace").strip('" \r')
@@ -221,7 +221,7 @@ class _Lines:
         raise CorruptMatrixError(f"{place}: expected a number, found “{found}”")
 
 
-def _label(field: bytes) -> str:
+def _label(field: bytearray) -> str:
     text = field.decode().strip()
     return text[1:-1].replace('""', '"') if text.startswith('"') else text
 
@@ -315,7 +315,7 @@ class _Rows:
         self._spool = Regroup(folder, n_columns) if genes_in_rows else StoreWriter(folder)
         self.labels: list[list[str]] = [[] for _ in range(lines.n_labels)]
 
-    def take(self, text: bytes) -> None:
+    def take(self, text: bytearray) -> None:
         """Whole lines."""
         labels, rows, columns, values = self._lines.read(text)
         if isinstance(self._spool, Regroup):

@@ -9,7 +9,7 @@ ifeq ($(strip $(AWS_CA_BUNDLE)),)
 unexport AWS_CA_BUNDLE # AWS clients take an empty one for a file that is not there
 endif
 
-.PHONY: help install demo test lint format chaos bench bench-read bench-atlas fidelity bench-queue bench-start requirements
+.PHONY: help install demo test lint format chaos bench bench-read bench-atlas fidelity bench-queue bench-start fuzz requirements
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -56,6 +56,10 @@ bench-queue: $(STAMP) ## how fast a worker settles what is up to date, beside a 
 
 bench-start: $(STAMP) ## from a message to the first byte of its matrix, in a warm worker and in a cold process
 	@exec $(BIN)/python -m tests.bench.start $(ARGS)
+
+fuzz: $(STAMP) ## inputs searched for that break a parser's promises; ARGS='--minutes 5 --target market'
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/fuzz.txt
+	@exec $(BIN)/python -m tests.fuzz $(ARGS)
 
 requirements: $(STAMP) ## requirements/*.txt anew from pyproject.toml
 	$(COMPILE) --extra worker --extra local --extra dev --output-file requirements/dev.txt

@@ -4,8 +4,8 @@ Run by ``tests.bench.speed`` as a program, which prints a line for each time tha
 ended by the system's monotonic clock, and the process's peak memory until then.
 """
 
-import gzip
 import json
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import scanpy as sc
 from anndata import AnnData
-from scipy import io, sparse
+from scipy import sparse
 
 from tests.bench.processes import own_peak_mib
 
@@ -27,16 +27,18 @@ SHOWN_GENE = "CST3"
 
 
 def read(path: Path) -> Any:
-    """Counts, cells by genes, of an archive of the HCA Matrix Service."""
-    with zipfile.ZipFile(path) as archive:
-        members = {name.rpartition("/")[2]: name for name in archive.namelist()}
-        with archive.open(members["matrix.mtx.gz"]) as member, gzip.open(member) as text:
-            counts = sparse.csr_matrix(io.mmread(text, spmatrix=False).T, dtype="float32")
-        with archive.open(members["genes.tsv.gz"]) as member:
-            genes = pd.read_csv(member, sep="\t", compression="gzip")
-        with archive.open(members["cells.tsv.gz"]) as member:
-            cells = pd.read_csv(member, sep="\t", compression="gzip", index_col="cellkey")
-    data = AnnData(counts, cells, genes.set_index("featurename"))
+    """Counts, cells by genes, of an archive of the HCA Matrix Service, by scanpy's own reader.
+
+    Its peak is here: the file by scipy alone takes about half.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+        place = next(Path(folder).rglob("matrix.mtx.gz")).parent
+        data = sc.read_mtx(place / "matrix.mtx.gz").T
+        genes = pd.read_csv(place / "genes.tsv.gz", sep="\t", index_col="featurename")
+        cells = pd.read_csv(place / "cells.tsv.gz", sep="\t", index_col="cellkey")
+    data = AnnData(sparse.csr_matrix(data.X), cells, genes)
     data.var_names_make_unique()
     return data
 

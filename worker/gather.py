@@ -234,7 +234,7 @@ def _described(known: Input, file: OpenedFile, unclear: frozenset[str]) -> Input
         for matrix in file.matrices
         for sentence in (*matrix.reading, *_taken_together(matrix, unclear))
     )
-    return known.model_copy(update={"format": file.format, "reading": (*known.reading, *reading)})
+    return known.model_copy(update={"format": file.format, "reading": (*known.reading, *file.reading, *reading)})
 
 
 def _taken_together(matrix: Matrix, unclear: frozenset[str]) -> Iterator[str]:

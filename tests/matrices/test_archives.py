@@ -102,10 +102,10 @@ def test_unfiltered_barcodes_are_left_out_beside_filtered_ones(tmp_path: Path) -
         for name, content in folder().items()
     }
 
-    matrix = only_matrix(zipped(tmp_path / "a.zip", members), tmp_path)
+    file = opened(zipped(tmp_path / "a.zip", members), tmp_path)
 
-    assert matrix.name == "outs/filtered_feature_bc_matrix"
-    assert any("raw_feature_bc_matrix" in sentence for sentence in matrix.reading)
+    assert [matrix.name for matrix in file.matrices] == ["outs/filtered_feature_bc_matrix"]
+    assert file.reading == ("Left out, as filtered matrices lie beside them: outs/raw_feature_bc_matrix/matrix.mtx.",)
 
 
 def test_what_file_managers_add_is_passed_over(tmp_path: Path) -> None:

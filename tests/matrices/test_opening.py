@@ -3,10 +3,25 @@
 import gzip
 from pathlib import Path
 
+import h5py
+import numpy as np
+import pandas as pd
 import pytest
 
 from shared.errors import CorruptMatrixError, EmptyMatrixError, UnsupportedFormatError
-from tests.matrices.building import MATRICES, opened
+from tests.matrices.building import (
+    CELLS,
+    COUNTS,
+    FEATURES,
+    MATRICES,
+    assert_same,
+    folder,
+    gzipped,
+    opened,
+    tarred,
+    whole,
+    zipped,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +72,96 @@ def test_truncated_hdf5_is_corrupt(name: str, share: float, tmp_path: Path) -> N
 
     with pytest.raises(CorruptMatrixError, match=r"damaged or truncated HDF5 .*; send it again"):
         opened(path, tmp_path)
+
+
+def test_an_archive_of_several_kinds_is_read_once_and_says_what_was_not_read(tmp_path: Path) -> None:
+    members = {
+        **folder(),
+        "run/features.tsv": FEATURES,
+        "data/x.h5ad": (MATRICES / "cellranger2.h5").read_bytes(),
+        "data/x.csv": b"gene,a,b\nTP53,1,2\n",
+        "README.txt": b"hello",
+        "paper.pdf": b"%PDF-1.7",
+    }
+
+    file = opened(zipped(tmp_path / "a.zip", members), tmp_path)
+
+    assert file.format == "zip of MatrixMarket"
+    assert [matrix.name for matrix in file.matrices] == ["run"]
+    assert file.reading == ("Not read of the archive: data/x.h5ad, data/x.csv, README.txt, paper.pdf.",)
+
+
+def test_hdf5_that_holds_no_matrix_is_passed_over_in_an_archive(tmp_path: Path) -> None:
+    molecules = tmp_path / "molecule_info.h5"
+    with h5py.File(molecules, "w") as made:
+        made["umi"] = [1, 2, 3]
+    members = {
+        "outs/molecule_info.h5": molecules.read_bytes(),
+        "outs/filtered_feature_bc_matrix.h5": (MATRICES / "cellranger2.h5").read_bytes(),
+        "outs/raw_feature_bc_matrix.h5": (MATRICES / "cellranger2.h5").read_bytes(),
+    }
+
+    file = opened(tarred(tmp_path / "a.tar.gz", members), tmp_path)
+
+    assert [matrix.name for matrix in file.matrices] == ["outs/filtered_feature_bc_matrix.h5 hg19_chr21"]
+    assert file.reading == (
+        "Left out, as filtered matrices lie beside them: outs/raw_feature_bc_matrix.h5.",
+        "Not read of the archive: outs/molecule_info.h5.",
+    )
+
+
+def test_an_archive_of_hdf5_without_a_matrix_says_what_is_in_it(tmp_path: Path) -> None:
+    other = tmp_path / "other.h5"
+    with h5py.File(other, "w") as made:
+        made["umi"] = [1, 2, 3]
+
+    with pytest.raises(UnsupportedFormatError, match="HDF5 with umi in it; read are"):
+        opened(zipped(tmp_path / "a.zip", {"other.h5": other.read_bytes()}), tmp_path)
+
+
+def test_the_tables_of_the_second_generation_of_the_matrix_service_are_those_with_headers(tmp_path: Path) -> None:
+    """Since October 2019 headerless ones of Cell Ranger's kind lie beside them."""
+    run = folder()
+    members = {
+        "x/matrix.mtx": run["run/matrix.mtx"],
+        "x/features.tsv": FEATURES,
+        "x/barcodes.tsv": CELLS,
+        "x/genes.tsv": b"featurekey\tfeaturename\nENSG1\tA\nENSG2\tB\nENSG3\tC\n",
+        "x/cells.tsv": b"cellkey\tgenes_detected\na\t1\nb\t2\nc\t3\nd\t4\n",
+    }
+
+    (matrix,) = opened(zipped(tmp_path / "a.zip", gzipped(members)), tmp_path).matrices
+
+    assert matrix.genes.symbols.tolist() == ["A", "B", "C"]
+    assert matrix.cells.ids.tolist() == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("separator", [b",", b"\t"])
+@pytest.mark.parametrize("packing", ["plain", "gz", "zip"])
+@pytest.mark.parametrize("genes_in_rows", [True, False])
+def test_text_is_read_however_it_is_packed_and_either_way_round(
+    separator: bytes, packing: str, tmp_path: Path, *, genes_in_rows: bool
+) -> None:
+    genes = [line.split("\t")[0] for line in FEATURES.decode().splitlines()]
+    frame = pd.DataFrame(COUNTS.astype(int), CELLS.decode().split(), genes)
+    content = (frame.T if genes_in_rows else frame).to_csv(sep=separator.decode()).encode()
+    path = tmp_path / "x.txt"
+    path.write_bytes(gzip.compress(content) if packing == "gz" else content)
+    if packing == "zip":
+        zipped(path, {"x.txt": content})
+
+    (matrix,) = opened(path, tmp_path).matrices
+
+    assert_same(whole(matrix), COUNTS)
+    assert matrix.genes.ids.tolist() == genes
+
+
+def test_a_square_matrix_has_cells_in_rows_where_its_tables_say_so(tmp_path: Path) -> None:
+    ids = b"".join(b"ENSG0000000000%d\n" % n for n in (1, 2))
+    market = b"%%MatrixMarket matrix coordinate integer general\n2 2 2\n1 1 3\n1 2 5\n"
+
+    for rows, columns, expected in ((ids, b"a\nb\n", [[3, 0], [5, 0]]), (b"a\nb\n", ids, [[3, 5], [0, 0]])):
+        members = {"x.mtx": market, "x.mtx_rows": rows, "x.mtx_cols": columns}
+        (matrix,) = opened(zipped(tmp_path / "a.zip", members), tmp_path).matrices
+        assert_same(whole(matrix), np.array(expected))
+        assert matrix.cells.ids.tolist() == ["a", "b"]

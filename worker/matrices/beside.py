@@ -16,7 +16,7 @@ import numpy as np
 
 from worker.matrices.archives import Member
 from worker.matrices.features import looks_stable
-from worker.matrices.text import Beside
+from worker.matrices.streams import Source
 
 FEATURES: Final = ("genes", "features")
 CELLS: Final = ("cells", "barcodes")
@@ -43,6 +43,15 @@ class Chosen:
     def paths(self) -> tuple[PurePosixPath, ...]:
         """Those that there are."""
         return tuple(path for path in (self.features, self.cells) if path)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables beside a matrix, as far as there are any; ``cells_in_rows`` where their names say so."""
+
+    features: Source | None = None
+    cells: Source | None = None
+    cells_in_rows: bool = False
 
 
 def is_table_name(path: PurePosixPath) -> bool:
@@ -85,14 +94,15 @@ def _begins(name: str, prefix: str) -> bool:
     return name.startswith(prefix) and (not prefix or not name[len(prefix) :][:1].isalnum())
 
 
-def tables_of(matrix: Member, members: Sequence[Member], *, alone: bool) -> Beside:
+def tables_of(matrix: Member, members: Sequence[Member], *, alone: bool) -> Tables:
     """The tables of ``matrix`` among ``members``; of rows and columns, those that name genes are the genes."""
     chosen = choose(matrix.path, [member.path for member in members], alone=alone)
     by_path = {member.path: member for member in members}
     features, cells = (by_path[path] if path else None for path in (chosen.features, chosen.cells))
-    if chosen.by_axis and features and cells and _lists_genes(cells) and not _lists_genes(features):
+    turned = bool(chosen.by_axis and features and cells and _lists_genes(cells) and not _lists_genes(features))
+    if turned:
         features, cells = cells, features
-    return Beside(features.source if features else None, cells.source if cells else None)
+    return Tables(features.source if features else None, cells.source if cells else None, cells_in_rows=turned)
 
 
 def _lists_genes(table: Member) -> bool:

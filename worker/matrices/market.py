@@ -30,14 +30,18 @@ def is_market(start: bytes) -> bool:
 
 
 def open_market(
-    matrix: Source, features: Source, cells: Source, folder: str, room: Path, notes: tuple[str, ...] = ()
+    matrix: Source, features: Source, cells: Source, folder: str, room: Path, *, cells_in_rows: bool = False
 ) -> CountedMatrix:
-    """A matrix and its tables; CorruptMatrixError where they do not fit together."""
+    """A matrix and its tables; CorruptMatrixError where they do not fit together.
+
+    Their lengths tell which side is which; ``cells_in_rows`` counts where both are as long.
+    """
     with inflated(matrix) as stream:
         shape = read_shape(stream, matrix.name)
     feature_table = read_features(features)
     cell_table = read_cells(cells)
     by_column = _cells_in_columns(shape, len(feature_table), len(cell_table.cells), matrix.name)
+    by_column = by_column and not (cells_in_rows and shape.n_rows == shape.n_columns)
     entries = Entries(matrix, shape, cells_in_columns=by_column)
     axes = "genes by cells" if by_column else "cells by genes"
     return CountedMatrix(
@@ -47,11 +51,7 @@ def open_market(
         cells=cell_table.cells,
         raw_blocks=ByCell(entries, len(cell_table.cells), room).blocks,
         species=cell_table.species,
-        notes=(
-            f"{matrix.name} is {axes}; genes from {features.name}, cells from {cells.name}.",
-            *cell_table.notes,
-            *notes,
-        ),
+        notes=(f"{matrix.name} is {axes}; genes from {features.name}, cells from {cells.name}.", *cell_table.notes),
     )
 
 

@@ -1,7 +1,7 @@
 """What every reader gives: a matrix told apart from its format, streamed by cells."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -82,7 +82,8 @@ class Matrix(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A file that was recognised: its format in a few words, and the matrices in it."""
+    """A file that was recognised: its format in a few words, the matrices in it, and what is to be said of it all."""
 
     format: str
-    matrices: tuple[Matrix, ...] = field(default_factory=tuple)
+    matrices: tuple[Matrix, ...] = ()
+    reading: tuple[str, ...] = ()

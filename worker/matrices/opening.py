@@ -1,6 +1,6 @@
 """Any file in, its matrices out: what it is, its content decides and not its name."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -9,7 +9,6 @@ from worker.matrices import archives, beside, h5ad, hdf5, loom, market, tenx_h5,
 from worker.matrices.archives import Member
 from worker.matrices.matrix import Matrix, OpenedFile
 from worker.matrices.streams import Source, file_source, head, is_gzipped
-from worker.matrices.text import Beside
 
 READ: Final = (
     "read are: archives (zip, tar, tar.gz) of MatrixMarket folders with their tables (HCA matrix service, Cell Ranger),"
@@ -35,7 +34,14 @@ _FOREIGN: Final = (
 """How other files begin, inflated."""
 _SHOWN_BYTES: Final = 60
 _LISTED: Final = 10
-NO_TABLES: Final = Beside()
+NO_TABLES: Final = beside.Tables()
+
+_Opened = tuple[PurePosixPath, OpenedFile]
+"""A member of an archive and what is in it."""
+
+
+class UnknownLayoutError(UnsupportedFormatError):
+    """An HDF5 file that is none of the kinds that are read."""
 
 
 def member_of(path: Path, place: str) -> Member:
@@ -49,7 +55,7 @@ def is_bare(member: Member) -> bool:
     return market.is_market(member.start)
 
 
-def open_matrix(path: Path, scratch: Path, tables: Beside = NO_TABLES) -> OpenedFile:
+def open_matrix(path: Path, scratch: Path, tables: beside.Tables = NO_TABLES) -> OpenedFile:
     """The matrices in ``path``; ``scratch`` is an empty folder that must outlast them.
 
     ``tables`` lie beside it, for a bare MatrixMarket file.
@@ -79,9 +85,7 @@ def _text(source: Source, start: bytes, scratch: Path) -> OpenedFile:
     raise UnsupportedFormatError(f"{source.name}: {_described(start)}; {READ}")
 
 
-def _market(
-    place: str, matrix: Source, tables: Beside, folder: str, scratch: Path, notes: tuple[str, ...] = ()
-) -> Matrix:
+def _market(place: str, matrix: Source, tables: beside.Tables, folder: str, scratch: Path) -> Matrix:
     """A MatrixMarket file with its tables; errors say where they miss, or that none is there."""
     features, cells = tables.features, tables.cells
     if not features and not cells:
@@ -92,7 +96,7 @@ def _market(
     if not features or not cells:
         missing = "genes (features.tsv or genes.tsv)" if cells else "cells (barcodes.tsv or cells.tsv)"
         raise CorruptMatrixError(f"{place}: the table of {missing} is missing beside {matrix.name}; send it too")
-    return market.open_market(matrix, features, cells, folder, scratch, notes)
+    return market.open_market(matrix, features, cells, folder, scratch, cells_in_rows=tables.cells_in_rows)
 
 
 def _hdf5(path: Path, name: str, scratch: Path, inside: str = "") -> OpenedFile:
@@ -103,45 +107,88 @@ def _hdf5(path: Path, name: str, scratch: Path, inside: str = "") -> OpenedFile:
             return OpenedFile("loom", (loom.open_loom(file, path, name, scratch, inside),))
         if tenx_h5.is_tenx(file):
             return OpenedFile("Cell Ranger HDF5", tenx_h5.open_tenx(file, path, name, inside))
-        raise UnsupportedFormatError(f"HDF5 with {', '.join(list(file)[:_LISTED]) or 'nothing'} in it; {READ}")
+        raise UnknownLayoutError(f"HDF5 with {', '.join(list(file)[:_LISTED]) or 'nothing'} in it; {READ}")
 
 
 def _archive(name: str, packing: str, members: Sequence[Member], scratch: Path) -> OpenedFile:
-    """The matrices of an archive, of the first kind that it has: MatrixMarket, HDF5, text."""
-    if markets := [member for member in members if market.is_market(member.start)]:
-        return OpenedFile(f"{packing} of MatrixMarket", tuple(_folders(name, markets, members, scratch)))
-    if files := [member for member in members if member.start.startswith(hdf5.SIGNATURE)]:
-        opened = [_unpacked(member, scratch) for member in _unfiltered_left_out(files)]
-        matrices = tuple(matrix for file in opened for matrix in file.matrices)
-        return OpenedFile(f"{packing} of {', '.join(sorted({file.format for file in opened}))}", matrices)
-    tables = [member for member in members if not beside.is_table_name(member.path) and _is_table(member.start)]
-    if tables:
-        return OpenedFile(f"{packing} of text tables", tuple(_table(member, members, scratch) for member in tables))
-    listed = ", ".join(str(member.path) for member in members[:_LISTED]) or "no files"
+    """The matrices of an archive, all of one kind: MatrixMarket, else HDF5, else text.
+
+    Other kinds beside it hold the same cells once more, or no counts: they are named as not read.
+    """
+    for is_kind, open_kind in ((is_bare, _folders), (_is_hdf5, _hdf5_files), (_is_text_matrix, _text_tables)):
+        if found := [member for member in members if is_kind(member)]:
+            opened = dict(open_kind(name, _filtered(found), members, scratch))
+            formats = sorted({file.format for file in opened.values()})
+            matrices = tuple(matrix for file in opened.values() for matrix in file.matrices)
+            return OpenedFile(f"{packing} of {', '.join(formats)}", matrices, tuple(_not_read(members, found, opened)))
+    listed = _listed([member.path for member in members]) or "no files"
     raise UnsupportedFormatError(f"{name}: no matrix among its members ({listed}); {READ}")
 
 
-def _unpacked(member: Member, scratch: Path) -> OpenedFile:
-    return _hdf5(archives.unpack(member.source, scratch), member.source.name, scratch, str(member.path))
+def _is_hdf5(member: Member) -> bool:
+    return member.start.startswith(hdf5.SIGNATURE)
 
 
-def _table(member: Member, members: Sequence[Member], scratch: Path) -> Matrix:
-    tables = beside.tables_of(member, members, alone=True)
-    return text.open_text(member.source, scratch, str(member.path), tables)
+def _is_text_matrix(member: Member) -> bool:
+    return not beside.is_table_name(member.path) and _is_table(member.start)
 
 
-def _folders(name: str, markets: Sequence[Member], members: Sequence[Member], scratch: Path) -> Iterator[Matrix]:
-    read = _unfiltered_left_out(markets)
-    left_out = [str(member.path) for member in markets if member not in read]
-    notes = (f"Left out, as filtered matrices lie beside them: {', '.join(left_out)}.",) if left_out else ()
+def _folders(name: str, read: Sequence[Member], members: Sequence[Member], scratch: Path) -> Iterator[_Opened]:
     for member in read:
         alone = all(other is member or other.path.parent != member.path.parent for other in read)
         tables = beside.tables_of(member, members, alone=alone)
         called = str(member.path.parent if alone else member.path)
-        yield _market(f"{name}, {member.path}", member.source, tables, called, scratch, notes)
+        matrix = _market(f"{name}, {member.path}", member.source, tables, called, scratch)
+        yield member.path, OpenedFile("MatrixMarket", (matrix,))
 
 
-def _unfiltered_left_out(members: Sequence[Member]) -> list[Member]:
+def _text_tables(_: str, read: Sequence[Member], members: Sequence[Member], scratch: Path) -> Iterator[_Opened]:
+    for member in read:
+        tables = beside.tables_of(member, members, alone=True)
+        found = text.Beside(tables.features, tables.cells)
+        matrix = text.open_text(member.source, scratch, str(member.path), found)
+        yield member.path, OpenedFile("text tables", (matrix,))
+
+
+def _hdf5_files(_: str, read: Sequence[Member], __: Sequence[Member], scratch: Path) -> Iterator[_Opened]:
+    """Those that hold matrices; UnknownLayoutError where none does."""
+    unknown = []
+    for member in read:
+        path = archives.unpack(member.source, scratch)
+        try:
+            yield member.path, _hdf5(path, member.source.name, scratch, str(member.path))
+        except UnknownLayoutError as error:
+            unknown.append(error)
+    if len(unknown) == len(read):
+        raise unknown[0]
+
+
+def _not_read(
+    members: Sequence[Member], found: Sequence[Member], opened: Mapping[PurePosixPath, OpenedFile]
+) -> Iterator[str]:
+    """A sentence on matrices of all barcodes, and one on whatever else there is but tables of matrices."""
+    filtered = _filtered(found)
+    unfiltered = [member.path for member in found if member not in filtered]
+    if unfiltered:
+        yield f"Left out, as filtered matrices lie beside them: {_listed(unfiltered)}."
+    with_tables = set[PurePosixPath]() if _is_hdf5(found[0]) else {member.path.parent for member in found}
+    others = [
+        path
+        for path in (member.path for member in members)
+        if path not in opened
+        and path not in unfiltered
+        and not (path.parent in with_tables and beside.is_table_name(path))
+    ]
+    if others:
+        yield f"Not read of the archive: {_listed(others)}."
+
+
+def _listed(paths: Sequence[PurePosixPath]) -> str:
+    more = f" and {len(paths) - _LISTED:,} more" if len(paths) > _LISTED else ""
+    return ", ".join(map(str, paths[:_LISTED])) + more
+
+
+def _filtered(members: Sequence[Member]) -> list[Member]:
     """Without the matrices of all barcodes where those of cells only lie beside them, as Cell Ranger's runs do."""
     paths = {str(member.path) for member in members}
     return [

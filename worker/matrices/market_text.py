@@ -21,8 +21,8 @@ from worker.matrices.streams import Source, inflated, line_blocks
 
 BANNER: Final = b"%%matrixmarket"
 """How the first line begins, in lower case."""
-TEXT_BYTES: Final = 4_194_304
-"""Text parsed at once (4 MiB, about 330,000 entries)."""
+TEXT_BYTES: Final = 2_097_152
+"""Text parsed at once (2 MiB, about 160,000 entries): what a core's cache holds."""
 MAX_SIDE: Final = 2**31 - 1
 """Rows or columns that an int32 index reaches."""
 MIN_LINE_BYTES: Final = 6

@@ -1,7 +1,7 @@
 """Work done ahead of whoever asks for it, in threads that end with the call."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
@@ -11,7 +11,7 @@ WORKERS: Final = 2
 
 def overlapped[Item, Result](
     items: Iterator[Item], work: Callable[[Item], Result], workers: int = WORKERS
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """``work`` of each item, in their order; ``items`` is advanced in a thread of its own.
 
     One item more than there are workers is taken ahead, no more. However it ends, with an error or because nobody asks

@@ -7,7 +7,10 @@ import csv
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -20,9 +23,10 @@ from worker.matrices import scratch
 from worker.matrices.blocks import Indices, Values, from_triplets
 from worker.matrices.counted import CountedMatrix
 from worker.matrices.counts import refuse_impossible
-from worker.matrices.digits import Bytes, read_number
+from worker.matrices.digits import MANTISSA_DIGITS, Bytes, read_number
 from worker.matrices.features import Features, filled, is_feature_column, looks_stable
 from worker.matrices.matrix import Cells, CountBlock, Strings
+from worker.matrices.pipeline import overlapped
 from worker.matrices.regroup import Regroup
 from worker.matrices.store import StoreWriter
 from worker.matrices.streams import MAX_LINE_BYTES, Source, inflated, line_blocks
@@ -44,6 +48,7 @@ _KNOWN_GENES: Final = frozenset(
 _FEW_KNOWN: Final = 2
 
 _FINE, _NO_NUMBER, _TOO_FEW, _TOO_MANY, _IMPOSSIBLE = range(5)
+_ZERO, _NINE = b"09"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +87,17 @@ def open_text(source: Source, room: Path, name: str = "", beside: Beside | None 
     with inflated(source) as stream:
         header = stream.readline(MAX_LINE_BYTES).removeprefix(_UTF8_MARK)
         pieces = line_blocks(stream, source.name, TEXT_BYTES)
-        first = next(pieces, bytearray())
-        layout = _layout(header, first.partition(b"\n")[0], source.name)
-        genes_in_rows, why = _orientation(layout, _Lines(source.name, layout).read(first)[0])
-        rows = _Rows(_Lines(source.name, layout), len(layout.columns), room, genes_in_rows=genes_in_rows)
-        rows.take(first)
-        for piece in pieces:
-            rows.take(piece)
+        start = next(pieces, bytearray())
+        layout = _layout(header, start.partition(b"\n")[0], source.name)
+        with closing(overlapped(chain([start], pieces), partial(_parsed, layout))) as parsed:
+            lines = _Lines(source.name, layout)
+            first = next(parsed)
+            labels = lines.labels(first)
+            genes_in_rows, why = _orientation(layout, labels)
+            rows = _Rows(layout, room, genes_in_rows=genes_in_rows)
+            rows.take(labels, first)
+            for piece in parsed:
+                rows.take(lines.labels(piece), piece)
     features, cells = _sides(rows.labels, layout, genes_in_rows=genes_in_rows)
     table = CellTable(cells)
     if beside and beside.features:
@@ -173,40 +182,52 @@ def _are_barcodes(labels: Sequence[str]) -> bool:
     return sum(bool(_BARCODE.match(label)) for label in labels) > len(labels) / 2
 
 
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """Entries of lines, rows from 0, and where their labels are; a ``problem`` with a ``field`` stands ``at`` there."""
+
+    text: bytearray
+    spans: npt.NDArray[np.int64]
+    rows: Indices
+    columns: Indices
+    values: Values
+    n_lines: int
+    problem: int
+    field: int
+    at: int
+
+
+def _parsed(layout: Layout, text: bytearray) -> _Parsed:
+    n_lines = text.count(b"\n")
+    spans = np.empty((n_lines, layout.n_labels, 2), np.int64)
+    room = len(text) // 2 + 1
+    rows, columns, values = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float32)
+    sizes = (ord(layout.delimiter), len(layout.columns))
+    entries = (rows, columns, values)
+    n_rows, count, problem, field, at = _parse(np.frombuffer(text, np.uint8), *sizes, spans, entries)
+    return _Parsed(text, spans[:n_rows], rows[:count], columns[:count], values[:count], n_lines, problem, field, at)
+
+
 class _Lines:
-    """Lines of text as labels and entries; keeps count of them for messages."""
+    """Keeps count of the lines for messages; gives their labels."""
 
     def __init__(self, name: str, layout: Layout) -> None:
         self._name = name
         self._layout = layout
         self._line = 1
 
-    @property
-    def n_labels(self) -> int:
-        """Label columns."""
-        return self._layout.n_labels
-
-    def read(self, text: bytearray) -> tuple[list[list[str]], Indices, Indices, Values]:
-        """Labels (a list for each label column), and rows, columns and values of entries; rows count from 0."""
-        layout = self._layout
-        n_lines = text.count(b"\n")
-        spans = np.empty((n_lines, layout.n_labels, 2), np.int64)
-        room = len(text) // 2 + 1
-        rows, columns, values = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float32)
-        sizes = (ord(layout.delimiter), len(layout.columns))
-        n_rows, n_entries, problem, field, at = _parse(
-            np.frombuffer(text, np.uint8), *sizes, spans, rows, columns, values
-        )
-        if problem != _FINE:
-            self._complain(problem, field, text, at)
-        self._line += n_lines
+    def labels(self, parsed: _Parsed) -> list[list[str]]:
+        """A list for each label column; CorruptMatrixError where something is wrong with the lines."""
+        if parsed.problem != _FINE:
+            self._complain(parsed.problem, parsed.field, parsed.text, parsed.at)
+        self._line += parsed.n_lines
         try:
-            labels = [
-                [_label(text[start:end]) for start, end in spans[:n_rows, k].tolist()] for k in range(layout.n_labels)
+            return [
+                [_label(parsed.text[start:end]) for start, end in parsed.spans[:, column].tolist()]
+                for column in range(self._layout.n_labels)
             ]
         except UnicodeDecodeError as error:
             raise CorruptMatrixError(f"{self._name}, before line {self._line:,}: no UTF-8 text") from error
-        return labels, rows[:n_entries], columns[:n_entries], values[:n_entries]
 
     def _complain(self, problem: int, field: int, text: bytearray, at: int) -> NoReturn:
         line = self._line + text.count(b"\n", 0, at) + 1
@@ -226,7 +247,7 @@ def _label(field: bytearray) -> str:
     return text[1:-1].replace('""', '"') if text.startswith('"') else text
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _skip_label(text: Bytes, at: int, delimiter: int) -> int:
     """The place after a label, which may be quoted."""
     if text[at] == ord('"'):
@@ -242,7 +263,7 @@ def _skip_label(text: Bytes, at: int, delimiter: int) -> int:
     return at
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _read_field(text: Bytes, at: int) -> tuple[float, int, int]:
     """The number in a field, quoted or not, the place it starts at, and the place after it and its blanks.
 
@@ -257,19 +278,13 @@ def _read_field(text: Bytes, at: int) -> tuple[float, int, int]:
     return value, at, after
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _parse(
-    text: Bytes,
-    delimiter: int,
-    n_values: int,
-    spans: npt.NDArray[np.int64],
-    rows: Indices,
-    columns: Indices,
-    values: Values,
+    text: Bytes, delimiter: int, n_values: int, spans: npt.NDArray[np.int64], entries: tuple[Indices, Indices, Values]
 ) -> tuple[int, int, int, int, int]:
     """Rows and entries read, what is wrong with the field after them, that field's number and where it starts.
 
-    ``text`` ends with a line's end; zeros are passed over.
+    ``text`` ends with a line's end; ``entries`` are rows, columns and values, zeros are passed over.
     """
     at = row = count = 0
     n_labels = spans.shape[1]
@@ -284,44 +299,61 @@ def _parse(
             if text[at] != delimiter:
                 return row, count, _TOO_FEW, field, at
             at += 1
-        for column in range(n_values):
-            value, start, at = _read_field(text, at)
-            field = n_labels + column
-            ended = text[at] == ord("\n")
-            if at == start or not (ended or text[at] == delimiter):
-                return row, count, _NO_NUMBER, field, start
-            if ended != (column == n_values - 1):
-                return row, count, _TOO_FEW if ended else _TOO_MANY, field, start
-            at += 1
-            if value != 0:
-                values[count] = value
-                if value < 0 or not np.isfinite(values[count]):
-                    return row, count, _IMPOSSIBLE, field, start
-                rows[count] = row
-                columns[count] = column
-                count += 1
+        at, count, problem, column = _read_values(text, at, (delimiter, n_values, row), entries, count)
+        if problem != _FINE:
+            return row, count, problem, n_labels + column, at
         row += 1
     return row, count, _FINE, 0, at
+
+
+@njit(cache=True, nogil=True)
+def _read_values(
+    text: Bytes, at: int, line: tuple[int, int, int], entries: tuple[Indices, Indices, Values], count: int
+) -> tuple[int, int, int, int]:
+    """The place after a line, the entries by then, and what is wrong with which value; then the place is that value's.
+
+    ``line`` is the delimiter, the number of values and the row.
+    """
+    delimiter, n_values, row = line
+    rows, columns, values = entries
+    for column in range(n_values):
+        start, number = at, 0
+        while _ZERO <= text[at] <= _NINE:
+            number = 10 * number + (text[at] - _ZERO)
+            at += 1
+        value = float(number)
+        if not 0 < at - start <= MANTISSA_DIGITS or not (text[at] == delimiter or text[at] == ord("\n")):
+            value, start, at = _read_field(text, start)
+        ended = text[at] == ord("\n")
+        if at == start or not (ended or text[at] == delimiter):
+            return start, count, _NO_NUMBER, column
+        if ended != (column == n_values - 1):
+            return start, count, _TOO_FEW if ended else _TOO_MANY, column
+        at += 1
+        if value != 0:
+            rows[count], columns[count], values[count] = row, column, value
+            if value < 0 or not np.isfinite(values[count]):
+                return start, count, _IMPOSSIBLE, column
+            count += 1
+    return at, count, _FINE, 0
 
 
 class _Rows:
     """Takes rows as they come; gives blocks of cells."""
 
-    def __init__(self, lines: _Lines, n_columns: int, room: Path, *, genes_in_rows: bool) -> None:
+    def __init__(self, layout: Layout, room: Path, *, genes_in_rows: bool) -> None:
         with scratch.writing(room):
             folder = Path(tempfile.mkdtemp(dir=room))
-        self._lines = lines
-        self._n_columns = n_columns
-        self._spool = Regroup(folder, n_columns) if genes_in_rows else StoreWriter(folder)
-        self.labels: list[list[str]] = [[] for _ in range(lines.n_labels)]
+        self._n_columns = len(layout.columns)
+        self._spool = Regroup(folder, self._n_columns) if genes_in_rows else StoreWriter(folder)
+        self.labels: list[list[str]] = [[] for _ in range(layout.n_labels)]
 
-    def take(self, text: bytearray) -> None:
-        """Whole lines."""
-        labels, rows, columns, values = self._lines.read(text)
+    def take(self, labels: Sequence[Sequence[str]], lines: _Parsed) -> None:
+        """Lines and the labels of their rows."""
         if isinstance(self._spool, Regroup):
-            self._spool.add(columns, rows + np.int32(len(self.labels[0])), values)
+            self._spool.add(lines.columns, lines.rows + np.int32(len(self.labels[0])), lines.values)
         else:
-            self._spool.append(from_triplets(rows, columns, values, len(labels[0])))
+            self._spool.append(from_triplets(lines.rows, lines.columns, lines.values, len(labels[0])))
         for known, new in zip(self.labels, labels, strict=True):
             known.extend(new)
 

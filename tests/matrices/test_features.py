@@ -9,6 +9,7 @@ from worker.matrices.features import (
     SPECIES_OF_PREFIX,
     are_genes,
     from_columns,
+    several_species,
     species_name,
     species_of_genome,
     species_of_ids,
@@ -102,10 +103,30 @@ def test_ids_of_two_species_tell_none() -> None:
     assert species_of_ids(_strings("TP53", "GAPDH", "ENSG00000141510")) is None
 
 
+MIXED = ("GRCh38_ENSG00000198888", "GRCh38_ENSG00000141510", "mm10___ENSMUSG00000064336", "mm10___ENSMUSG00000051951")
+
+
+@pytest.mark.parametrize(
+    "ids", [MIXED, tuple(name.split("_")[-1] for name in MIXED), ("hg19_A", "hg19_B", "mm10_a", "mm10_b")]
+)
+def test_a_mixture_of_species_is_said_with_numbers(ids: tuple[str, ...]) -> None:
+    assert species_of_ids(_strings(*ids)) is None
+    assert several_species(_strings(*ids)) == (
+        "The genes are 2 of homo_sapiens and 2 of mus_musculus: all are taken together, of no single species."
+    )
+
+
+@pytest.mark.parametrize("ids", [ENSEMBL, MIXED[:2], ("a", "b"), ()])
+def test_genes_of_one_species_or_of_none_that_is_known_are_no_mixture(ids: tuple[str, ...]) -> None:
+    assert several_species(_strings(*ids)) is None
+
+
 @pytest.mark.parametrize(
     ("ids", "symbols", "species", "expected"),
     [
         (("1", "2", "3"), ("MT-ND1", "MTOR", "mt-Co1"), "homo_sapiens", [True, False, True]),
+        (MIXED, ("GRCh38_MT-ND1", "GRCh38_TP53", "mm10___mt-Tf", "mm10___Xkr4"), None, [True, False, True, False]),
+        (MIXED, MIXED, None, [True, False, True, False]),
         (("1", "2"), ("mt:CoI", "Act5C"), "drosophila_melanogaster", [True, False]),
         (("1", "2", "3"), ("ND1", "COX1", "NDUFA1"), "macaca_mulatta", [True, True, False]),
         (("ENSRNOG00000030644", "ENSRNOG00000009523"), ("a", "b"), "rattus_norvegicus", [True, False]),

@@ -1,6 +1,7 @@
 """Which features are genes, what they are called, and what their ids say of the species."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -60,7 +61,10 @@ NO_GENES: Final = frozenset(
 )
 """Kinds of feature in Cell Ranger's and CELLxGENE's files that are no genes, case folded."""
 
-_STABLE_ID = re.compile(r"(ENS[A-Z]{0,4}G\d{11}|FBgn\d{7}|WBGene\d{8})(\.\d+)?$")
+_GENOME = r"(?:GRCh|hg|GRCm|mm)\d+_+"
+"""What Cell Ranger puts before genes' names where its reference has several genomes (``GRCh38_``, ``mm10___``)."""
+_GENOME_PREFIX = re.compile(_GENOME)
+_STABLE_ID = re.compile(rf"(?:{_GENOME})?(ENS[A-Z]{{0,4}}G\d{{11}}|FBgn\d{{7}}|WBGene\d{{8}})(\.\d+)?$")
 SPECIES_OF_PREFIX: Final = {
     "ENSG": "homo_sapiens",
     "ENSMUSG": "mus_musculus",
@@ -122,6 +126,8 @@ _GENOMES: Final = {
 }
 """How assemblies' names begin (GRCh38, hg19, GRCm39, mm10, Rnor_6.0), before a number."""
 _MOSTLY: Final = 0.9
+_SEVERAL: Final = 0.05
+"""Of the genes: fewer of another species are additions (transgenes)."""
 _LOOKED_AT: Final = 2_000
 
 
@@ -196,13 +202,41 @@ def prefix_of(name: str) -> str:
     return match[1].rstrip("0123456789") if match else ""
 
 
+def without_genome(name: str) -> str:
+    """The name of a gene without the genome that Cell Ranger puts before it."""
+    return _GENOME_PREFIX.sub("", name, count=1) if _GENOME_PREFIX.match(name) else name
+
+
 def species_of_ids(ids: Strings) -> str | None:
     """The species that the ids' prefixes tell; None where they do not agree, or are of another kind."""
-    prefixes = [prefix for name in ids if (prefix := prefix_of(name))]
-    if len(prefixes) * 2 < len(ids) or not prefixes:
+    counts = _species_counts(ids)
+    species, count = max(counts.items(), key=lambda item: item[1], default=(None, 0))
+    told = counts.total()
+    return species if told * 2 >= len(ids) and count >= _MOSTLY * told else None
+
+
+def several_species(ids: Strings) -> str | None:
+    """A sentence where the ids are of more than one species, as in a mixture of human and mouse cells."""
+    found = {name or "others": count for name, count in _species_counts(ids).items() if count >= _SEVERAL * len(ids)}
+    if len(found) <= 1:
         return None
-    commonest = max(set(prefixes), key=prefixes.count)
-    return SPECIES_OF_PREFIX.get(commonest) if prefixes.count(commonest) >= _MOSTLY * len(prefixes) else None
+    listed = " and ".join(f"{count:,} of {name}" for name, count in sorted(found.items()))
+    return f"The genes are {listed}: all are taken together, of no single species."
+
+
+def _species_counts(ids: Strings) -> Counter[str | None]:
+    """Genes by the species of their stable id, or else of the genome before their name; None is another species."""
+    prefixes = Counter(prefix_of(name) or _genome_before(name) for name in ids)
+    counts: Counter[str | None] = Counter()
+    for prefix, count in prefixes.items():
+        if prefix:
+            counts[SPECIES_OF_PREFIX.get(prefix) or species_of_genome(prefix)] += count
+    return counts
+
+
+def _genome_before(name: str) -> str:
+    match = _GENOME_PREFIX.match(name)
+    return match[0] if match else ""
 
 
 def species_of_genome(genome: str) -> str | None:

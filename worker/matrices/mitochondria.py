@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from worker.matrices.features import SPECIES_OF_PREFIX, prefix_of
+from worker.matrices.features import SPECIES_OF_PREFIX, prefix_of, without_genome
 from worker.matrices.matrix import Genes
 
 _SYMBOL_PREFIXES: Final = ("mt-", "mt:")
@@ -24,9 +24,9 @@ def mitochondrial(genes: Genes, species: str | None) -> npt.NDArray[np.bool_] | 
     """
     known = _ids()
     wanted = known.get(species, frozenset()) if species else frozenset[str]().union(*known.values())
-    symbols = [symbol.casefold() for symbol in genes.symbols]
+    symbols = [without_genome(symbol).casefold() for symbol in genes.symbols]
     by_symbol = [symbol.startswith(_SYMBOL_PREFIXES) or symbol in _BARE_SYMBOLS for symbol in symbols]
-    by_id = [gene_id.partition(".")[0] in wanted for gene_id in genes.ids]
+    by_id = [without_genome(gene_id).partition(".")[0] in wanted for gene_id in genes.ids]
     found = np.array(by_symbol, np.bool_) | np.array(by_id, np.bool_)
     return found if found.any() else None
 

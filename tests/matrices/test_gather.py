@@ -1,0 +1,86 @@
+"""Cells are sorted by species and library construction; nothing is dropped, and what was decided is said."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.manifest import fingerprint
+from shared.messages import MatrixReference
+from tests.matrices.building import CELLS, FEATURES, MARKET
+from tests.matrices.test_beside import fetched, gathered
+from worker.fetch import Fetched
+from worker.gather import MAX_UNKNOWN_METHODS, Gathered
+
+IDS = CELLS.decode().split()
+
+
+def labelled(folder: Path, labels: list[str], of_source: tuple[str, ...] = ()) -> Gathered:
+    """Four cells with these labels, in a matrix of which the source says ``of_source``."""
+    table = "cellkey\tlibrary_construction_method\n" + "".join(
+        f"{cell}\t{label}\n" for cell, label in zip(IDS, labels, strict=True)
+    )
+    matrix, *tables = fetched(folder, {"matrix.mtx": MARKET, "genes.tsv": FEATURES, "cells.tsv": table.encode()})
+    known = matrix.input.model_copy(update={"library_construction": of_source})
+    return gathered(folder, [Fetched(matrix.path, known), *tables])
+
+
+def cells_of(found: Gathered) -> dict[str, list[str]]:
+    """Cell ids by library construction group."""
+    return {cells.library: cells.cell_ids.tolist() for group in found.groups for cells in group.libraries}
+
+
+def test_a_mixed_matrix_is_split_and_an_unknown_method_is_a_group_of_its_own(tmp_path: Path) -> None:
+    found = labelled(tmp_path, ["10X v2 sequencing", "smart-seq2 ", "", "My-own seq"])
+
+    assert cells_of(found) == {
+        "10X": [IDS[0]],
+        "SS2": [IDS[1]],
+        "unspecified": [IDS[2]],
+        "My-own-seq": [IDS[3]],
+    }
+
+
+def test_cells_without_a_label_are_of_the_method_that_the_source_names(tmp_path: Path) -> None:
+    found = labelled(tmp_path, ["", "nan", "Smart-seq2", "unknown"], ("10x 3' v2",))
+
+    assert cells_of(found) == {"10X": [IDS[0], IDS[1], IDS[3]], "SS2": [IDS[2]]}
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+def test_more_unknown_methods_than_there_can_be_are_taken_together_and_that_is_said(
+    excess: int, tmp_path: Path
+) -> None:
+    n_cells = MAX_UNKNOWN_METHODS + excess + 1
+    lines = [b"%%MatrixMarket matrix coordinate integer general", b"3 %d %d" % (n_cells, n_cells)]
+    market = b"\n".join([*lines, *(b"1 %d 1" % (n + 1) for n in range(n_cells)), b""])
+    labels = ["10x", *(f"sample {n}" for n in range(n_cells - 1))]
+    cells = "cellkey\tassay\n" + "".join(f"c{n}\t{label}\n" for n, label in enumerate(labels))
+
+    found = gathered(
+        tmp_path, fetched(tmp_path, {"matrix.mtx": market, "genes.tsv": FEATURES, "cells.tsv": cells.encode()})
+    )
+
+    groups = cells_of(found)
+    assert sorted(cell for ids in groups.values() for cell in ids) == sorted(f"c{n}" for n in range(n_cells))
+    said = [sentence for sentence in found.inputs[0].reading if "no known method" in sentence]
+    if excess:
+        assert set(groups) == {"10X", "unspecified"}
+        assert said[0].startswith(f"{MAX_UNKNOWN_METHODS + 1} library construction labels are of no known method")
+    else:
+        assert len(groups) == MAX_UNKNOWN_METHODS + 1
+        assert not said
+
+
+def test_canned_tables_beside_a_canned_matrix_are_inputs_and_the_fingerprint_is_the_messages(tmp_path: Path) -> None:
+    """To the producer ``p.genes.tsv.gz`` is a key as any other, whose species is called genes."""
+    items = fetched(tmp_path, {"p.barcodes.tsv": CELLS, "p.genes.tsv": FEATURES, "p.mtx": MARKET})
+    named = [
+        Fetched(item.path, item.input.model_copy(update={"species": species}))
+        for item, species in zip(items, ("barcodes", "genes", None), strict=True)
+    ]
+
+    found = gathered(tmp_path, named)
+
+    assert [group.entity for group in found.groups] == ["project"]
+    message = [MatrixReference(**item.input.model_dump(include={"uri", "version", "species"})) for item in named]
+    assert fingerprint(found.inputs) == fingerprint(message)

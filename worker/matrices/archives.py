@@ -88,6 +88,8 @@ def zip_members(path: Path) -> list[Member]:
 
 def _refuse_untrusted(archive: str, info: zipfile.ZipInfo) -> None:
     _refuse_outside(archive, info.filename)
+    if info.header_offset < 0:
+        raise CorruptMatrixError(f"{archive}: member {info.filename} begins before the archive does; send it again")
     if stat.S_ISLNK(info.external_attr >> 16):
         raise CorruptMatrixError(f"{archive}: member {info.filename} is a link; pack the file itself")
     if info.flag_bits & _ENCRYPTED:

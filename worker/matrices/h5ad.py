@@ -15,8 +15,8 @@ import numpy as np
 from shared.errors import CorruptMatrixError, UnsupportedFormatError
 from worker.matrices import hdf5, scratch
 from worker.matrices.annotations import agreed_species, is_annotation, library_labels
-from worker.matrices.blocks import cell_of_entry
 from worker.matrices.candidates import SAMPLE_VALUES, Candidate, choose, named_for_counts
+from worker.matrices.compressed import Compressed
 from worker.matrices.counted import CountedMatrix
 from worker.matrices.dataframes import read_frame
 from worker.matrices.dense import dense_blocks, dense_sample
@@ -114,9 +114,9 @@ def _candidate(file: h5py.File, layout: Layout) -> Candidate:
     return Candidate(layout.place, lambda: _compressed(node, layout).sample(SAMPLE_VALUES))
 
 
-def _compressed(node: h5py.Group, layout: Layout) -> hdf5.Compressed:
+def _compressed(node: h5py.Group, layout: Layout) -> Compressed:
     sides = (layout.n_cells, layout.n_genes)
-    return hdf5.Compressed(node, *(sides if layout.kind == _ROWS else sides[::-1]))
+    return Compressed(node, *(sides if layout.kind == _ROWS else sides[::-1]))
 
 
 def _blocks(layout: Layout, room: Path, file: h5py.File) -> Iterator[CountBlock]:
@@ -129,11 +129,11 @@ def _blocks(layout: Layout, room: Path, file: h5py.File) -> Iterator[CountBlock]
         yield from _regrouped(_compressed(node, layout), layout.n_cells, room)
 
 
-def _regrouped(columns: hdf5.Compressed, n_cells: int, room: Path) -> Iterator[CountBlock]:
+def _regrouped(columns: Compressed, n_cells: int, room: Path) -> Iterator[CountBlock]:
     with scratch.subfolder(room) as folder:
         regroup = Regroup(folder, n_cells, columns.n_entries)
         for first, block in columns.pieces():
-            genes = (first + cell_of_entry(block)).astype(np.int32)
+            genes = np.repeat(np.arange(first, first + block.n_cells, dtype=np.int32), np.diff(block.indptr))
             regroup.add(block.indices, genes, block.values)
         yield from regroup.blocks()
 

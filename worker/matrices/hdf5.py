@@ -10,15 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.errors import CorruptMatrixError, PermanentError, UnsupportedFormatError
-from worker.matrices.blocks import Indices, Values
-from worker.matrices.matrix import BLOCK_ENTRIES, CountBlock, Strings
+from worker.matrices.blocks import Values
+from worker.matrices.matrix import CountBlock, Strings
+from worker.matrices.streams import DEFLATE_ERROR
 
 SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 """HDF5 File Format Specification, II.A."""
-MAX_CHUNK_BYTES: Final = 2**30
-"""A chunk is inflated whole: 1 GiB is a thousand times what writers choose."""
-MAX_SIDE: Final = 2**31 - 1
-"""Cells or genes that an int32 index reaches."""
+MAX_CHUNK_BYTES: Final = 2**27
+"""A chunk is inflated whole: 128 MiB is a hundred times what writers choose."""
 
 _FILTERS: Final = {32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32015: "zstd", 32026: "blosc2"}
 """https://github.com/HDFGroup/hdf5_plugins/blob/master/docs/RegisteredFilterPlugins.md"""
@@ -81,7 +80,10 @@ def _refuse_unreadable(dataset: h5py.Dataset) -> None:
     if dataset.external or dataset.is_virtual:
         raise CorruptMatrixError(f"{dataset.name} lies in another file; send one file that has it all")
     if dataset.chunks and np.prod(dataset.chunks, dtype=np.float64) * dataset.dtype.itemsize > MAX_CHUNK_BYTES:
-        raise CorruptMatrixError(f"{dataset.name}: a chunk of {dataset.chunks} values is more than any writer makes")
+        raise UnsupportedFormatError(
+            f"{dataset.name}: chunks of {dataset.chunks} values are too large to be read; send it in chunks of at most"
+            f" {MAX_CHUNK_BYTES:,} bytes (h5repack -l)"
+        )
     plan = dataset.id.get_create_plist()
     for place in range(plan.get_nfilters()):
         code = plan.get_filter(place)[0]
@@ -93,12 +95,19 @@ def _refuse_unreadable(dataset: h5py.Dataset) -> None:
 
 def read(dataset: h5py.Dataset, where: Any = ()) -> npt.NDArray[Any]:
     """Values of a dataset; CorruptMatrixError where they cannot be read."""
-    try:
+    with damage_named(dataset, where):
         values: npt.NDArray[Any] = np.asarray(dataset[where])
-    except (OSError, RuntimeError, ValueError, TypeError) as error:
+    return values
+
+
+@contextmanager
+def damage_named(dataset: h5py.Dataset, where: Any) -> Iterator[None]:
+    """Turn what reading damaged values raises into CorruptMatrixError with their place."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, TypeError, DEFLATE_ERROR) as error:
         place = "" if isinstance(where, tuple) and not where else f", at {_described(where)}"
         raise CorruptMatrixError(f"{dataset.name}{place}: damaged HDF5 ({error}); send it again") from error
-    return values
 
 
 def _described(where: Any) -> str:
@@ -128,75 +137,6 @@ def float32(values: npt.NDArray[Any], place: str) -> Values:
         raise CorruptMatrixError(f"{place}: expected numbers, found {values.dtype}")
     with np.errstate(over="ignore"):
         return values.astype(np.float32)
-
-
-class Compressed:
-    """Compressed rows (or columns) in a group with ``data``, ``indices`` and ``indptr``.
-
-    ``n_major`` rows that ``indptr`` runs over, ``n_minor`` that ``indices`` point among.
-    """
-
-    def __init__(self, group: h5py.Group, n_major: int, n_minor: int) -> None:
-        self._place = str(group.name)
-        self._data = dataset_at(group, "data")
-        self._indices = dataset_at(group, "indices")
-        self._n_minor = n_minor
-        if max(n_major, n_minor) > MAX_SIDE or min(n_major, n_minor) < 0:
-            raise CorruptMatrixError(f"{self._place}: a shape of {n_major:,} by {n_minor:,} is absurd")
-        if dataset_at(group, "indptr").shape != (n_major + 1,):
-            raise CorruptMatrixError(
-                f"{self._place}/indptr has {len(group['indptr']):,} entries, but {n_major:,} rows need {n_major + 1:,}"
-            )
-        self.indptr = self._checked(read(group["indptr"]))
-
-    @property
-    def n_entries(self) -> int:
-        """Entries stored."""
-        return len(self._data)
-
-    def sample(self, count: int) -> npt.NDArray[Any]:
-        """Up to three times ``count`` values: from the start, the middle and the end."""
-        starts = sorted({0, max(0, (self.n_entries - count) // 2), max(0, self.n_entries - count)})
-        parts = [read(self._data, slice(start, min(start + count, self.n_entries))) for start in starts]
-        return float32(np.concatenate(parts), self._place)
-
-    def pieces(self) -> Iterator[tuple[int, CountBlock]]:
-        """The number of the first row and a block of rows as they are stored, of about BLOCK_ENTRIES."""
-        start = 0
-        while start < len(self.indptr) - 1:
-            aim = self.indptr[start] + BLOCK_ENTRIES
-            stop = max(start + 1, int(np.searchsorted(self.indptr, aim, side="right")) - 1)
-            where = slice(int(self.indptr[start]), int(self.indptr[stop]))
-            yield (
-                start,
-                CountBlock(
-                    self.indptr[start : stop + 1] - self.indptr[start],
-                    self._minor(where),
-                    float32(read(self._data, where), self._place),
-                ),
-            )
-            start = stop
-
-    def _minor(self, where: slice) -> Indices:
-        indices = read(self._indices, where)
-        if len(indices) and (indices.dtype.kind not in "iu" or indices.min() < 0 or indices.max() >= self._n_minor):
-            wrong = int(np.argmax((indices < 0) | (indices >= self._n_minor)))
-            raise CorruptMatrixError(
-                f"{self._place}/indices, entry {where.start + wrong:,}: {indices[wrong]} is not among 0 to"
-                f" {self._n_minor - 1:,}"
-            )
-        return indices.astype(np.int32)
-
-    def _checked(self, indptr: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        sizes = {len(self._data), len(self._indices)}
-        if indptr.dtype.kind not in "iu" or indptr[0] != 0 or np.any(indptr[1:] < indptr[:-1]):
-            raise CorruptMatrixError(f"{self._place}/indptr does not ascend from 0")
-        if sizes != {int(indptr[-1])}:
-            raise CorruptMatrixError(
-                f"{self._place}: indptr ends at {int(indptr[-1]):,}, but there are {len(self._data):,} values and"
-                f" {len(self._indices):,} indices"
-            )
-        return indptr.astype(np.int64)
 
 
 def reopened(path: Path, name: str, blocks: Callable[[h5py.File], Iterator[CountBlock]]) -> Iterator[CountBlock]:

@@ -9,17 +9,17 @@ import numpy.typing as npt
 from numba import njit
 
 from worker.matrices import scratch
-from worker.matrices.blocks import Indices, Values, from_triplets
+from worker.matrices.blocks import Indices, Values
 from worker.matrices.matrix import BLOCK_ENTRIES, CountBlock
 
 MAX_BUCKETS: Final = 1_024
-"""Parts that a piece of entries is written in: some 2,000 entries of each at once."""
+"""Parts that a piece of entries is written in: some 1,000 entries of each at once."""
 UNKNOWN_BUCKETS: Final = 256
 """As many where nobody knows how many entries will come."""
 MAX_BUCKET_ENTRIES: Final = 2 * BLOCK_ENTRIES
-"""What is sorted in memory at once, some 100 MB at its height; a fuller bucket is split again."""
-PIECE_ENTRIES: Final = BLOCK_ENTRIES
-"""Entries written at once, some 60 MB at their height."""
+"""What is sorted in memory at once, 80 MB at its height; a fuller bucket is split again."""
+PIECE_ENTRIES: Final = BLOCK_ENTRIES // 2
+"""Entries written at once, some 40 MB at their height."""
 _FIELDS: Final = 3
 """Cell, gene and value of an entry, four bytes each."""
 
@@ -76,7 +76,7 @@ class Regroup:
         self._waiting, self._n_waiting = [], 0
         records = np.empty((len(cells), _FIELDS), np.int32)
         starts = np.zeros(self._n_buckets + 1, np.int64)
-        _by_bucket(cells, genes, values.view(np.int32), self._width, starts, records)
+        _sort_by_bucket(cells, genes, values.view(np.int32), self._width, starts, records)
         with scratch.writing(self._folder), self._path.open("ab") as file:
             file.write(records.data)
         self._starts.append(starts + self._written)
@@ -85,7 +85,7 @@ class Regroup:
     def _bucket(self, number: int, first: int, n_cells: int) -> Iterator[CountBlock]:
         n_entries = sum(int(starts[number + 1] - starts[number]) for starts in self._starts)
         if n_entries <= self._max_bucket_entries:
-            yield from_triplets(*_fields(self._records(number, n_entries), first), n_cells)
+            yield _by_cell(self._records(number, n_entries), first, n_cells)
         elif n_cells == 1:
             yield self._summed(number)
         else:
@@ -128,6 +128,13 @@ class Regroup:
         return CountBlock(np.array([0, len(genes)], np.int64), genes, sums[genes].astype(np.float32))
 
 
+def _by_cell(records: Records, first: int, n_cells: int) -> CountBlock:
+    indptr = np.zeros(n_cells + 1, np.int64)
+    genes, values = np.empty(len(records), np.int32), np.empty(len(records), np.float32)
+    _sort_by_cell(records, first, indptr, genes, values.view(np.int32))
+    return CountBlock(indptr, genes, values)
+
+
 def _fields(records: Records, first: int) -> Triplets:
     """Cells counted from ``first``, genes and values."""
     cells, genes, values = (np.ascontiguousarray(records[:, place]) for place in range(_FIELDS))
@@ -135,7 +142,7 @@ def _fields(records: Records, first: int) -> Triplets:
 
 
 @njit(cache=True, nogil=True)
-def _by_bucket(
+def _sort_by_bucket(
     cells: Indices, genes: Indices, value_bits: Indices, width: int, starts: npt.NDArray[np.int64], records: Records
 ) -> None:
     """Entries as ``records``, those of ``width`` cells together; ``starts``, zeros, is where each bucket starts."""
@@ -149,3 +156,20 @@ def _by_bucket(
         place = places[bucket]
         records[place, 0], records[place, 1], records[place, 2] = cells[entry], genes[entry], value_bits[entry]
         places[bucket] = place + 1
+
+
+@njit(cache=True, nogil=True)
+def _sort_by_cell(
+    records: Records, first: int, indptr: npt.NDArray[np.int64], genes: Indices, value_bits: Indices
+) -> None:
+    """Genes and values by cell; ``indptr``, zeros, is where each cell from ``first`` on starts."""
+    for entry in range(len(records)):
+        indptr[records[entry, 0] - first + 1] += 1
+    for cell in range(len(indptr) - 1):
+        indptr[cell + 1] += indptr[cell]
+    places = indptr.copy()
+    for entry in range(len(records)):
+        cell = records[entry, 0] - first
+        place = places[cell]
+        genes[place], value_bits[place] = records[entry, 1], records[entry, 2]
+        places[cell] = place + 1

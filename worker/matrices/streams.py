@@ -29,8 +29,8 @@ MAX_LINE_BYTES: Final = 2**28
 _GZIP_FRAMED: Final = 31
 """Window bits that ask zlib's interface for a gzip header and trailer."""
 
-_DEFLATE_ERROR: Final = cast("type[Exception]", isal_zlib.error)
-DAMAGE: Final = (EOFError, _DEFLATE_ERROR, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+DEFLATE_ERROR: Final = cast("type[Exception]", isal_zlib.error)
+DAMAGE: Final = (EOFError, DEFLATE_ERROR, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 
 
 class Readable(Protocol):
@@ -177,7 +177,7 @@ def inflated_start(start: bytes, name: str) -> bytes:
         return start
     try:
         return isal_zlib.decompressobj(_GZIP_FRAMED).decompress(start, HEAD_BYTES)
-    except _DEFLATE_ERROR as error:
+    except DEFLATE_ERROR as error:
         raise CorruptMatrixError(f"{name}: damaged gzip ({error}); send it again") from error
 
 

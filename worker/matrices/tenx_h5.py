@@ -15,6 +15,7 @@ import numpy.typing as npt
 from shared.errors import CorruptMatrixError
 from worker.matrices import hdf5
 from worker.matrices.blocks import select
+from worker.matrices.compressed import Compressed
 from worker.matrices.counted import CountedMatrix
 from worker.matrices.features import Features, are_genes, species_of_genome
 from worker.matrices.matrix import Cells, CountBlock
@@ -45,7 +46,7 @@ def _matrices(group: h5py.Group, path: Path, name: str, inside: str) -> Iterator
         raise CorruptMatrixError(
             f"{where}/shape is {shape}, but there are {len(features):,} features and {len(cells):,} barcodes"
         )
-    hdf5.Compressed(group, len(cells), len(features))
+    Compressed(group, len(cells), len(features))
     genomes = _genomes(features)
     several = len(genomes) > 1
     for genome, chosen in genomes.items():
@@ -100,7 +101,7 @@ def _chosen(features: Features, chosen: npt.NDArray[np.bool_]) -> Features:
 def _blocks(name: str, chosen: npt.NDArray[np.bool_] | None, file: h5py.File) -> Iterator[CountBlock]:
     n_features, n_cells = hdf5.read(file[name]["shape"]).tolist()
     places = None if chosen is None else (np.cumsum(chosen) - 1).astype(np.int32)
-    for _, block in hdf5.Compressed(file[name], n_cells, n_features).pieces():
+    for _, block in Compressed(file[name], n_cells, n_features).pieces():
         if chosen is None or places is None:
             yield block
         else:

@@ -47,7 +47,9 @@ def edited(script: bytes) -> bytes:
     made = io.BytesIO(base)
     with h5py.File(made, "r+") as file:
         for _ in range(_MOST_EDITS):
-            with suppress(KeyError, TypeError, ValueError, RuntimeError, OSError):  # an edit that cannot be
+            with suppress(
+                AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError
+            ):  # an edit that cannot be
                 if not _edit(file, numbers):
                     break
     return made.getvalue()
@@ -70,7 +72,7 @@ def _edit(file: h5py.File, numbers: Iterator[int]) -> bool:
     file.visit(names.append)
     name = names[next(numbers, 0) % len(names)]
     node, argument = file[name], next(numbers, 0)
-    edits = [_remove, _rename, _retype, _shorten, _set_value, _set_value, _drop_attribute, _set_attribute]
+    edits = [_remove, _rename, _retype, _shorten, _inflate, _set_value, _set_value, _drop_attribute, _set_attribute]
     edits[kind % len(edits)](file, name, node, argument)
     return True
 
@@ -97,6 +99,14 @@ def _shorten(file: h5py.File, name: str, node: Any, argument: int) -> None:
         values = values[None]
     del file[name]
     file[name] = values
+
+
+def _inflate(file: h5py.File, name: str, node: Any, argument: int) -> None:
+    """As many values as no disk holds, none of them stored."""
+    shape = [2 ** (20 + argument % 20)] + [1] * (node.ndim - 1)
+    kind = node.dtype
+    del file[name]
+    file.create_dataset(name, shape, kind, chunks=(1_024, *shape[1:]))
 
 
 def _set_value(_: h5py.File, __: str, node: Any, argument: int) -> None:

@@ -1,5 +1,6 @@
 """HDF5 read with care: what is opened lies in the file itself, and what is damaged says where."""
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,16 @@ def opened(path: Path, name: str) -> Iterator[h5py.File]:
             yield file
         except PermanentError as error:
             raise type(error)(f"{name}: {error}") from error
+        except Exception as error:
+            if isinstance(error, MemoryError) or not _is_of_h5py(error):
+                raise
+            raise CorruptMatrixError(f"{name}: damaged HDF5 ({error}); send it again") from error
+
+
+def _is_of_h5py(error: Exception) -> bool:
+    """Whether h5py raised it: damage shows at every step, as errors of any type."""
+    *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
+    return str(innermost.f_globals.get("__name__")).startswith("h5py")
 
 
 def member(group: h5py.Group, name: str) -> Any:

@@ -147,7 +147,7 @@ def float32(values: npt.NDArray[Any], place: str) -> Values:
     if values.dtype.kind not in "biuf":
         raise CorruptMatrixError(f"{place}: expected numbers, found {values.dtype}")
     with np.errstate(over="ignore"):
-        return values.astype(np.float32)
+        return values.astype(np.float32, copy=False)
 
 
 def reopened(path: Path, name: str, blocks: Callable[[h5py.File], Iterator[CountBlock]]) -> Iterator[CountBlock]:

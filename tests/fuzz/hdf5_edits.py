@@ -15,6 +15,8 @@ from tests.tiny import tiny_projects
 _WORTHY: Final = (0, 1, -1, 2**31 - 1, 2**31, -(2**31), 255, 65_536, 1e30, -0.5, np.nan, np.inf)
 """Values at the edges of what is read."""
 _MOST_EDITS: Final = 12
+_CANNOT_BE: Final = (ArithmeticError, AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError)
+"""What an edit raises that does not apply to its node."""
 
 
 @cache
@@ -47,9 +49,7 @@ def edited(script: bytes) -> bytes:
     made = io.BytesIO(base)
     with h5py.File(made, "r+") as file:
         for _ in range(_MOST_EDITS):
-            with suppress(
-                AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError
-            ):  # an edit that cannot be
+            with suppress(*_CANNOT_BE):
                 if not _edit(file, numbers):
                     break
     return made.getvalue()

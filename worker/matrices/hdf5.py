@@ -13,7 +13,7 @@ import numpy.typing as npt
 from shared.errors import CorruptMatrixError, PermanentError, UnsupportedFormatError
 from worker.matrices.blocks import Values
 from worker.matrices.matrix import CountBlock, Strings
-from worker.matrices.streams import DEFLATE_ERROR
+from worker.matrices.streams import DEFLATE_ERROR, MAX_RATIO, RATIO_GRACE_BYTES
 
 SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 """HDF5 File Format Specification, II.A."""
@@ -105,10 +105,22 @@ def _refuse_unreadable(dataset: h5py.Dataset) -> None:
 
 
 def read(dataset: h5py.Dataset, where: Any = ()) -> npt.NDArray[Any]:
-    """Values of a dataset; CorruptMatrixError where they cannot be read."""
+    """Values of a dataset, all of them unless ``where`` says which; CorruptMatrixError where they cannot be read."""
+    if isinstance(where, tuple) and not where:
+        _refuse_hollow(dataset)
     with damage_named(dataset, where):
         values: npt.NDArray[Any] = np.asarray(dataset[where])
     return values
+
+
+def _refuse_hollow(dataset: h5py.Dataset) -> None:
+    """CorruptMatrixError where far more values are said to be there than are stored: each would be filled in."""
+    stored = max(dataset.id.get_storage_size(), 1)
+    if dataset.nbytes > RATIO_GRACE_BYTES and dataset.nbytes > MAX_RATIO * stored:
+        raise CorruptMatrixError(
+            f"{dataset.name}: {dataset.size:,} values of {dataset.dtype} in {stored:,} bytes are more than"
+            f" {MAX_RATIO}:1, which no matrix has"
+        )
 
 
 @contextmanager

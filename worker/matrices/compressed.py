@@ -68,7 +68,9 @@ class Compressed:
         return hdf5.float32(stored, self._place)
 
     def _minor(self, indices: npt.NDArray[Any], first: int) -> Indices:
-        if len(indices) and (indices.dtype.kind not in "iu" or indices.min() < 0 or indices.max() >= self._n_minor):
+        if indices.dtype.kind not in "iu":
+            raise CorruptMatrixError(f"{self._place}/indices: expected whole numbers, found {indices.dtype}")
+        if len(indices) and (indices.min() < 0 or indices.max() >= self._n_minor):
             wrong = int(np.argmax((indices < 0) | (indices >= self._n_minor)))
             raise CorruptMatrixError(
                 f"{self._place}/indices, entry {first + wrong:,}: {indices[wrong]} is not among 0 to"

@@ -39,6 +39,26 @@ def test_counts_are_the_same_whatever_the_chunks(chunks: tuple[int, int] | None,
     assert matrix.species == "mus_musculus"
 
 
+@pytest.mark.parametrize("kind", ["u1", "i8", "f8"])
+def test_bands_of_any_type_are_read_in_order(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.loom"
+    n_genes, n_cells = 2_000, 9_000
+    with h5py.File(path, "w") as file:
+        matrix = file.create_dataset("matrix", (n_genes, n_cells), kind, chunks=(n_genes, 500), compression="gzip")
+        matrix[7, 3], matrix[5, 3], matrix[1_999, 4_500], matrix[2, 8_999] = 4, 5, 6, 7
+        file["row_attrs/Gene"] = [b"g%d" % n for n in range(n_genes)]
+        file["col_attrs/CellID"] = [b"c%d" % n for n in range(n_cells)]
+
+    counts = whole(only_matrix(path, tmp_path)).tocoo()
+
+    assert sorted(zip(*counts.coords, counts.data, strict=True)) == [
+        (3, 5, 5),
+        (3, 7, 4),
+        (4_500, 1_999, 6),
+        (8_999, 2, 7),
+    ]
+
+
 def test_a_matrix_whose_chunks_run_along_all_cells_is_regrouped(tmp_path: Path) -> None:
     """A band of whole chunks would not fit in memory."""
     path = tmp_path / "a.loom"

@@ -50,6 +50,18 @@ def test_antibodies_are_left_out_and_equal_symbols_stay_apart(tmp_path: Path) ->
     assert "2 features that are no genes were left out (Antibody Capture)." in matrix.reading
 
 
+@pytest.mark.parametrize(("indices", "indptr"), [("i4", "i8"), ("i8", "i4"), ("u2", "u4"), ("u8", "u8")])
+def test_indices_and_pointers_may_be_of_any_width(indices: str, indptr: str, tmp_path: Path) -> None:
+    path = _written(tmp_path / "a.h5", ["GRCh38"] * 12, ["Gene Expression"] * 12)
+    with h5py.File(path, "r+") as file:
+        for part, kind in (("indices", indices), ("indptr", indptr)):
+            values = file[f"matrix/{part}"][()].astype(kind)
+            del file[f"matrix/{part}"]
+            file.create_dataset(f"matrix/{part}", data=values, chunks=(7,), compression="gzip", shuffle=True)
+
+    assert_same(whole(only_matrix(path, tmp_path)), COUNTS)
+
+
 @pytest.mark.parametrize(
     ("part", "value", "message"),
     [

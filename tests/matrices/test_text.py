@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from shared.errors import CorruptMatrixError, EmptyMatrixError, NoRawCountsError, UnsupportedFormatError
 from tests.matrices.building import assert_same, only_matrix, opened, whole
 from worker.matrices import text
+from worker.matrices.streams import file_source
 
 COUNTS = np.array([[5, 0, 2], [0, 7, 0]], np.float32)
 """Two cells by three genes."""
@@ -58,7 +60,7 @@ def test_either_way_round_and_however_delimited(
         (",a,b\nx,5,0\ny,0,7\nz,2,0\n", ["x", "y", "z"], ["a", "b"]),
         ("a,b\nx,5,0\ny,0,7\nz,2,0", ["x", "y", "z"], ["a", "b"]),
         (",GAPDH,ACTB,z\na,5,0,2\nb,0,7,0\n", ["GAPDH", "ACTB", "z"], ["a", "b"]),
-        ("\ufeff,a,b\nx,5,0\n\ny,0,7\nz,2,0\n", ["x", "y", "z"], ["a", "b"]),
+        ("\ufeff,a,b\n\nx,5,0\n\ny,0,7\nz,2,0\n", ["x", "y", "z"], ["a", "b"]),
         (',"a ""1""",b\n"x,1",5,0\n"y ""2""",0,7\nz,2,0\n', ["x,1", 'y "2"', "z"], ['a "1"', "b"]),
         (",a,b\nx,5e0,0.0\ny,0,+7\nz, 2 ,0\n", ["x", "y", "z"], ["a", "b"]),
     ],
@@ -101,6 +103,57 @@ def test_what_pandas_writes_is_read_back(
 
     assert_same(whole(matrix), counts)
     assert matrix.cells.ids.tolist() == [f"c{n}" for n in range(shape[0])]
+
+
+labels = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\t,;", exclude_categories=["C", "Z"]), max_size=8)
+whole_numbers = st.one_of(
+    st.sampled_from(["0", "0.0", "00", "1.0", " 3 ", '"4"', "5e0", "+6", "1.5E1", "12345678901234567890"]),
+    st.integers(0, 10**18).map(str),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(
+    rows=st.lists(st.tuples(labels, st.booleans(), st.tuples(*[whole_numbers] * 3)), min_size=1, max_size=12),
+    end=st.sampled_from(["\n", "\r\n"]),
+    text_bytes=st.integers(1, 60),
+    genes_in_rows=st.booleans(),
+)
+def test_a_table_reads_as_python_reads_it_wherever_a_block_of_text_ends(
+    rows: list[tuple[str, bool, tuple[str, str, str]]],
+    end: str,
+    text_bytes: int,
+    *,
+    genes_in_rows: bool,
+    tmp_path: Path,
+) -> None:
+    rows = [("first", False, ("1", "0", "0")), *rows]
+    lines = [",".join((_quoted(label, quoted=quoted), *numbers)) for label, quoted, numbers in rows]
+    corner = "gene" if genes_in_rows else "cell"
+    path = _file(tmp_path, end.join([f"{corner},a,b,c", *lines]))
+    room = tmp_path / f"room-{len(list(tmp_path.iterdir()))}"
+    room.mkdir()
+
+    matrix = text.open_text(file_source(path), room, text_bytes=text_bytes)
+
+    expected = np.array([[float(number.strip('" ')) for number in numbers] for _, _, numbers in rows], np.float32)
+    assert_same(whole(matrix), expected.T if genes_in_rows else expected)
+    found = matrix.genes.ids if genes_in_rows else matrix.cells.ids
+    assert found.tolist() == [label for label, _, _ in rows]
+
+
+def _quoted(label: str, *, quoted: bool) -> str:
+    return '"' + label.replace('"', '""') + '"' if quoted or '"' in label else label
+
+
+def test_no_thread_is_left_when_a_late_row_is_wrong(tmp_path: Path) -> None:
+    path = _file(tmp_path, ",a,b\n" + "x,1,2\n" * 500 + "x,1\n" + "x,1,2\n" * 500)
+    before = threading.active_count()
+
+    with pytest.raises(CorruptMatrixError, match=r"line 502, field 2: fewer than the 3 fields"):
+        text.open_text(file_source(path), tmp_path, text_bytes=100)
+
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("genes_in_rows", [True, False])

@@ -227,7 +227,7 @@ def _opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
     with ExitStack() as stack, _damage_named(path.name):
         if is_gzipped(packed):
             stream = stack.enter_context(inflated(packed))
-            yield stack.enter_context(tarfile.open(fileobj=stream, mode="r|"))
+            yield stack.enter_context(tarfile.open(fileobj=stream, mode="r|", bufsize=HEAD_BYTES))
         else:
             yield stack.enter_context(tarfile.open(path, mode="r:"))
 

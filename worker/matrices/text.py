@@ -72,6 +72,7 @@ class Beside:
 def is_table(start: bytes) -> bool:
     """Whether text that starts like this is a header and rows of numbers, as far as can be seen."""
     header, _, rest = start.removeprefix(_UTF8_MARK).partition(b"\n")
+    rest = rest.lstrip(b"\r\n")
     try:
         delimiter = _delimiter(header)
         row = next(csv.reader([rest.partition(b"\n")[0].decode("utf-8", "ignore")], delimiter=delimiter), [])
@@ -82,13 +83,15 @@ def is_table(start: bytes) -> bool:
     return not rest or (bool(numbers) and all(map(_is_number, numbers)))
 
 
-def open_text(source: Source, room: Path, name: str = "", beside: Beside | None = None) -> CountedMatrix:
-    """The matrix, after a pass over the file; UnsupportedFormatError where its rows are no numbers."""
+def open_text(
+    source: Source, room: Path, name: str = "", beside: Beside | None = None, text_bytes: int = TEXT_BYTES
+) -> CountedMatrix:
+    """The matrix, after a pass over the file, ``text_bytes`` at once; UnsupportedFormatError if rows are no numbers."""
     with inflated(source) as stream:
         header = stream.readline(MAX_LINE_BYTES).removeprefix(_UTF8_MARK)
-        pieces = line_blocks(stream, source.name, TEXT_BYTES)
+        pieces = line_blocks(stream, source.name, text_bytes)
         start = next(pieces, bytearray())
-        layout = _layout(header, start.partition(b"\n")[0], source.name)
+        layout = _layout(header, start.lstrip(b"\r\n").partition(b"\n")[0], source.name)
         with closing(overlapped(chain([start], pieces), partial(_parsed, layout))) as parsed:
             lines = _Lines(source.name, layout)
             first = next(parsed)

@@ -137,4 +137,6 @@ class _CellEntries:
 
     def block(self, n_cells: int) -> CountBlock:
         """The cell and those after it, which have none."""
-        return CountBlock(np.array([0, *[len(self.genes)] * n_cells]), self.genes, self.values)
+        indptr = np.full(n_cells + 1, len(self.genes), np.int64)
+        indptr[0] = 0
+        return CountBlock(indptr, self.genes, self.values)

@@ -31,7 +31,9 @@ SHOWN_CHARACTERS: Final = 60
 _SIZES: Final = ("rows", "columns", "entries")
 
 _FINE, _MALFORMED, _ROW, _COLUMN, _VALUE = range(5)
-_END, _BLANK, _POINT, _ZERO, _NINE = b"\n .09"
+_END, _BLANK, _POINT, _ZERO = np.frombuffer(b"\n .0", np.uint8)
+_NINE: Final = np.uint8(9)
+_NONE, _ONE, _TEN, _SAFE_DIGITS = (np.uint64(number) for number in (0, 1, 10, MANTISSA_DIGITS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,44 +193,45 @@ def _parse(
 
 @njit(cache=True, nogil=True)
 def _plain_lines(
-    text: Bytes, at: int, sides: tuple[int, int], rows: Indices, columns: Indices, values: Values, done: int
+    text: Bytes, start: int, sides: tuple[int, int], rows: Indices, columns: Indices, values: Values, done: int
 ) -> tuple[int, int]:
     """Reads lines of digits and single blanks (``1 1 5`` or ``1 1 5.0``) up to the first that has anything else.
 
-    The place of that line and how many were read; ``done`` entries stand in the arrays already. One loop: handing an
-    array to a function for every number takes longer than reading it.
+    The place of that line and how many were read; ``done`` entries stand in the arrays already. One loop, as handing an
+    array to a function for every number takes longer than reading it; and unsigned numbers, as signed places are tried
+    for counting from the end, which takes as long as the rest.
     """
-    count = done
-    while at < len(text) and count < len(values):
-        place, row, column, value = at, 0, 0, 0
-        while _ZERO <= text[place] <= _NINE:
-            row = 10 * row + (text[place] - _ZERO)
-            place += 1
-        if text[place] != _BLANK:
+    n_rows, n_columns = np.uint64(sides[0]), np.uint64(sides[1])
+    end, room = np.uint64(len(text)), np.uint64(len(values))
+    at, count = np.uint64(start), np.uint64(done)
+    while at < end and count < room:
+        place, row, column, value = at, _NONE, _NONE, _NONE
+        while np.uint8(text[place] - _ZERO) <= _NINE:
+            row = row * _TEN + np.uint64(text[place] - _ZERO)
+            place += _ONE
+        if text[place] != _BLANK or place - at > _SAFE_DIGITS:
             break
-        column_at = place + 1
-        place = column_at
-        while _ZERO <= text[place] <= _NINE:
-            column = 10 * column + (text[place] - _ZERO)
-            place += 1
-        if text[place] != _BLANK or place - at > MANTISSA_DIGITS:
+        column_at = place = place + _ONE
+        while np.uint8(text[place] - _ZERO) <= _NINE:
+            column = column * _TEN + np.uint64(text[place] - _ZERO)
+            place += _ONE
+        if text[place] != _BLANK or place - column_at > _SAFE_DIGITS:
             break
-        value_at = place + 1
-        place = value_at
-        while _ZERO <= text[place] <= _NINE:
-            value = 10 * value + (text[place] - _ZERO)
-            place += 1
+        value_at = place = place + _ONE
+        while np.uint8(text[place] - _ZERO) <= _NINE:
+            value = value * _TEN + np.uint64(text[place] - _ZERO)
+            place += _ONE
         digits = place - value_at
-        if text[place] == _POINT and text[place + 1] == _ZERO:
-            place += 2
-        if text[place] != _END or not 0 < digits <= MANTISSA_DIGITS:
+        if text[place] == _POINT and text[place + _ONE] == _ZERO:
+            place += _ONE + _ONE
+        if text[place] != _END or digits - _ONE >= _SAFE_DIGITS:
             break
-        if not (1 <= row <= sides[0] and 1 <= column <= sides[1]):
+        if row - _ONE >= n_rows or column - _ONE >= n_columns:
             break
-        rows[count], columns[count], values[count] = row - 1, column - 1, value
-        count += 1
-        at = place + 1
-    return at, count - done
+        rows[count], columns[count], values[count] = row - _ONE, column - _ONE, np.float64(value)
+        count += _ONE
+        at = place + _ONE
+    return int(np.int64(at)), int(np.int64(count)) - done
 
 
 @njit(cache=True, nogil=True)

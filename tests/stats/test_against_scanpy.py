@@ -10,7 +10,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.metrics import adjusted_rand_score
 
 from tests.stats.conftest import SEEDS, Sample, Told
-from worker.stats import embedding, neighbors
+from worker.stats import embedding, neighborhood
 from worker.stats.summary import Summary
 
 
@@ -80,7 +80,7 @@ def test_components_are_those_of_scanpy_but_for_signs(own: Summary, reference: A
 def test_connectivities_are_those_of_scanpy(reference: Any) -> None:
     scores = np.ascontiguousarray(reference.obsm["X_pca"], np.float32)
 
-    ours = neighbors.connect(scores).graph
+    ours = neighborhood.connect(scores).graph
 
     theirs = sparse.csr_array(reference.obsp["connectivities"])
     theirs.sort_indices()

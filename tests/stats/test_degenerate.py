@@ -15,7 +15,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
 from tests.stats.in_memory import names, summary_of
-from worker.stats import embedding, neighbors
+from worker.stats import embedding, neighborhood, neighbors
 
 BEYOND_QUALITY = {"variable_genes", "components", "clusters", "embedding", "example_gene", "markers"}
 NAN_MEANS_UNVARYING = {"dispersions", "dispersions_norm"}
@@ -190,10 +190,10 @@ def test_parts_of_a_graph_that_falls_apart_are_laid_out_apart(parts: int) -> Non
     part_of = np.repeat(np.arange(parts), 40)
     scores = np.random.default_rng(0).normal(size=(len(part_of), 10)).astype(np.float32)
     scores[np.arange(len(part_of)), part_of] += 50
-    neighborhood = neighbors.connect(scores)
-    assert connected_components(neighborhood.graph)[0] == parts
+    connected = neighborhood.connect(scores)
+    assert connected_components(connected.graph)[0] == parts
 
-    coordinates = embedding.lay_out(neighborhood)
+    coordinates = embedding.lay_out(connected)
 
     assert silhouette_score(coordinates, part_of) > 0.5
 
@@ -202,7 +202,7 @@ def test_a_graph_that_is_a_ring_has_coordinates_though_its_eigenvalues_are_paire
     turns = 2 * np.pi * np.arange(64) / 64
     scores = np.column_stack((np.cos(turns), np.sin(turns))).astype(np.float32)
 
-    coordinates = embedding.lay_out(neighbors.connect(scores))
+    coordinates = embedding.lay_out(neighborhood.connect(scores))
 
     assert np.isfinite(coordinates).all()
     assert trustworthiness(scores, coordinates, n_neighbors=5) > 0.9

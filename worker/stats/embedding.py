@@ -1,4 +1,7 @@
-"""UMAP layout of the neighbour graph (McInnes, Healy & Melville 2018, sections 3.2 and 4), in one seeded thread."""
+"""UMAP layout of the neighbour graph (McInnes, Healy & Melville 2018, sections 3.2 and 4), in one seeded thread.
+
+Of very many cells a sketch is laid out, and every other cell has its place among its neighbours.
+"""
 
 from typing import Any
 
@@ -10,7 +13,8 @@ from scipy.sparse import csgraph
 from scipy.sparse import linalg as sparse_linalg
 
 from shared.pipeline import SEED, UMAP_MIN_DISTANCE, UMAP_SPREAD
-from worker.stats.neighbors import Neighborhood
+from worker.stats.neighborhood import Neighborhood, Sketch
+from worker.stats.neighbors import closest
 from worker.stats.summary import Doubles, Floats, Integers
 
 FEW_CELLS = 10_000
@@ -31,17 +35,43 @@ LANCZOS_TOLERANCE = 1e-3
 LOG_BEND = np.float32(0.43998434), np.float32(-0.2416965), np.float32(0.08231221)
 EXP_BEND = np.float32(-0.30466021), np.float32(-0.07925152)
 """log2(1 + x) is x, and 2**x is 1 + x, plus x (1 - x) times these polynomials, for x of 0 to 1 (Chebyshev fits)."""
+SPREADS = 4
+"""Steps over connections in which places spread from the sketch; a cell has some 25 neighbours."""
 FEWEST_FOR_SPECTRUM = 5
 """Cells that a part of the graph must have to be laid out by its eigenvectors."""
 
 
 def lay_out(neighborhood: Neighborhood) -> Floats:
     """Coordinates of cells, (cells, 2)."""
+    sketch = neighborhood.sketch
+    return _laid_out(neighborhood) if sketch is None else _spread(neighborhood, sketch, _laid_out(sketch.neighborhood))
+
+
+def _laid_out(neighborhood: Neighborhood) -> Floats:
     graph = neighborhood.graph
     epochs = EPOCHS_OF_FEW if graph.shape[0] <= FEW_CELLS else EPOCHS_OF_MANY
     pulling = _strongest(graph, epochs)
     positions = _start(pulling, neighborhood.scores, np.random.default_rng(SEED))
     _optimize(positions, pulling.indptr, pulling.indices, _periods(pulling), epochs, curve(), SEED)
+    return positions
+
+
+def _spread(neighborhood: Neighborhood, sketch: Sketch, sketched: Floats) -> Floats:
+    """Every cell to the mean of its neighbours, weighted by strength: first those beside the sketch, then all others.
+
+    The sketch stays where it is. What is not connected with it has the place of the nearest of it.
+    """
+    positions = np.zeros((len(neighborhood.scores), 2), np.float32)
+    known = np.zeros(len(positions), np.float32)
+    for _ in range(SPREADS):
+        positions[sketch.cells], known[sketch.cells] = sketched, 1
+        reached = neighborhood.graph @ known
+        means = neighborhood.graph @ (positions * known[:, np.newaxis])
+        np.divide(means, reached[:, np.newaxis], out=positions, where=reached[:, np.newaxis] > 0)
+        known = np.maximum(known, reached > 0)
+    positions[sketch.cells] = sketched
+    apart = np.flatnonzero(known == 0)
+    positions[apart] = sketched[closest(neighborhood.scores[apart], sketch.neighborhood.scores)[:, 0]]
     return positions
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.matrices.matrix import Genes
-from worker.stats import clusters, components, embedding, markers, neighbors, quality, variable_genes
+from worker.stats import clusters, components, embedding, markers, neighborhood, quality, variable_genes
 from worker.stats.counts import Counts
 from worker.stats.missing import Missing, after, present
 from worker.stats.normalize import gathered
@@ -49,15 +49,15 @@ def summarize(
     progress("components")
     principal = after(variable, lambda found: components.compute(store, found.chosen))
     progress("neighbors")
-    neighborhood = after(principal, lambda found: neighbors.connect(found.scores))
+    connected = after(principal, lambda found: neighborhood.connect(found.scores))
     with ThreadPoolExecutor(1) as beside:
-        laid_out = beside.submit(after, neighborhood, embedding.lay_out)
+        laid_out = beside.submit(after, connected, embedding.lay_out)
         progress("clusters")
-        communities = after(neighborhood, clusters.find)
+        communities = after(connected, clusters.find)
         yield (summary := _with(summary, components=principal, clusters=communities))
         progress("markers")
         marked = after(communities, lambda found: markers.rank(store, genes, found))
-        example = after(neighborhood, lambda _: _example_gene(store, genes, marked))
+        example = after(connected, lambda _: _example_gene(store, genes, marked))
         yield (summary := _with(summary, markers=marked, example_gene=example))
         progress("embedding")
         layout = laid_out.result()

@@ -107,10 +107,12 @@ def test_mouse_mitochondrial_genes_are_found(tmp_path: Path) -> None:
     assert found.sum() == 13
 
 
-def test_ids_without_symbols_stand_in_for_them_and_tell_species_and_mitochondria(tmp_path: Path) -> None:
+def test_ids_without_symbols_get_them_and_tell_species_and_mitochondria(tmp_path: Path) -> None:
     matrix = only_matrix(MATRICES / "ensembl_ids_only.h5ad", tmp_path)
 
-    assert matrix.genes.symbols.tolist() == matrix.genes.ids.tolist()
+    symbols = dict(zip(matrix.genes.ids, matrix.genes.symbols, strict=True))
+    assert symbols["ENSG00000198888"] == "MT-ND1"
+    assert any("of its 33,567 features are from GENCODE 48" in sentence for sentence in matrix.reading)
     assert matrix.species == "homo_sapiens"
     assert any("ids are of homo_sapiens" in sentence for sentence in matrix.reading)
     found = mitochondrial(matrix.genes, "homo_sapiens")

@@ -7,8 +7,9 @@ import numpy as np
 from shared.errors import CorruptMatrixError, EmptyMatrixError
 from worker.matrices.alignment import LEFT_OUT, remap
 from worker.matrices.counts import CountCheck
-from worker.matrices.features import Features, are_genes, species_of_ids
+from worker.matrices.features import Features, are_genes, several_species, species_of_ids
 from worker.matrices.matrix import Cells, CountBlock, Genes, Strings
+from worker.matrices.symbols import with_symbols
 
 RawBlocks = Callable[[], Iterator[CountBlock]]
 """Blocks of consecutive cells over all features, whose genes need not ascend and may repeat (repeats are summed)."""
@@ -28,12 +29,13 @@ class CountedMatrix:
         notes: Sequence[str] = (),
         name: str = "",
     ) -> None:
+        features, from_table = with_symbols(features)
         chosen = are_genes(features)
         self._place = place
         self._name = name
         self._cells = cells
         self._raw_blocks = raw_blocks
-        self._notes = [*notes]
+        self._notes = [*notes, *filter(None, (from_table, several_species(features.ids[chosen])))]
         self._conclusion: tuple[str, ...] = ()
         self._genes = features.genes(chosen)
         self._mapping = np.where(chosen, np.cumsum(chosen) - 1, LEFT_OUT).astype(np.int32)

@@ -80,13 +80,15 @@ def _read(source: Source, wanted: Callable[[str], bool], headerless: Sequence[st
     names = first if named else [*headerless[:width], *[""] * (width - len(headerless))]
     chosen = [place for place, name in enumerate(names) if place == 0 or (name and (not named or wanted(name)))]
     values: list[list[str]] = [[] for _ in chosen]
+    # of texts that millions of cells share, one each
+    seen: list[dict[str, str] | None] = [{} if is_annotation(names[place]) else None for place in chosen]
     for line, fields in lines if named else chain([(first_line, first)] if first else [], lines):
         if len(fields) != width:
             raise CorruptMatrixError(
                 f"{source.name}, line {line:,}: {len(fields)} fields, but the first line has {width}; send it again"
             )
-        for column, place in zip(values, chosen, strict=True):
-            column.append(fields[place])
+        for column, place, texts in zip(values, chosen, seen, strict=True):
+            column.append(fields[place] if texts is None else texts.setdefault(fields[place], fields[place]))
     columns = {names[place]: _strings(column) for place, column in zip(chosen, values, strict=True)}
     return Table(columns, named)
 

@@ -112,6 +112,7 @@ def _statistics(summary: Summary) -> dict[str, int | float | None]:
         "variable_genes": int(summary.variable_genes.chosen.sum()) if summary.variable_genes else None,
         "components": summary.components.scores.shape[1] if summary.components else None,
         "clusters": len(summary.clusters.sizes) if summary.clusters else None,
+        "sketch_cells": summary.sketch_cells,
     }
 
 

@@ -258,3 +258,17 @@ def test_a_figure_that_fails_is_heard_of(tmp_path: Path) -> None:
         drawing.show(summary())
         with pytest.raises(FileNotFoundError):
             drawing.finish(summary())
+
+
+def test_the_umap_says_that_places_and_clusters_are_from_a_sketch(tmp_path: Path) -> None:
+    umap = next(kind for kind in FIGURES if kind.name == "umap")
+    sketched = replace(summary(), sketch_cells=50_000)
+    words = "from a sketch of 50,000 cells"
+
+    texts, canvas = drawn(umap, sketched)
+    figures = {figure.name: figure for figure in draw(sketched, tmp_path, ("png",)).figures}
+
+    extents = [extent for text, extent in texts if words in text]
+    assert len(extents) == 1
+    assert canvas.x0 <= extents[0].x0 < extents[0].x1 <= canvas.x1
+    assert f" Places and clusters are {words}." in figures["umap"].alt

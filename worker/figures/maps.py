@@ -50,9 +50,7 @@ def draw_umap(figure: Figure, summary: Summary) -> str:
     assert embedding is not None  # noqa: S101 - the table of figures asks for it
     panels = figure.subplots(1, 1 if embedding.example_gene is None else 2, squeeze=False)[0]
     _clustered(panels[0], embedding.coordinates, summary.clusters)
-    panels[0].set_title(
-        style.counted(len(summary.clusters.sizes), "Leiden cluster") if summary.clusters else "all cells"
-    )
+    panels[0].set_title(_title(summary))
     told = ""
     if embedding.example_gene is not None and embedding.example_expression is not None:
         gene, values = style.literal(embedding.example_gene, GENE_CHARACTERS), embedding.example_expression
@@ -68,7 +66,19 @@ def draw_umap(figure: Figure, summary: Summary) -> str:
         axes.set_yticks([])
         axes.set_xlabel("UMAP 1")
         axes.set_ylabel("UMAP 2")
-    return f"UMAP of {style.cells(summary.n_cells)}.{_clusters_told(summary.clusters)}{told}"
+    sketched = f" Places and clusters are {_sketch(summary.sketch_cells)}." if summary.sketch_cells else ""
+    return f"UMAP of {style.cells(summary.n_cells)}.{_clusters_told(summary.clusters)}{sketched}{told}"
+
+
+def _title(summary: Summary) -> str:
+    if not summary.clusters:
+        return "all cells"
+    counted = style.counted(len(summary.clusters.sizes), "Leiden cluster")
+    return f"{counted}\n{_sketch(summary.sketch_cells)}" if summary.sketch_cells else counted
+
+
+def _sketch(sketch_cells: int) -> str:
+    return f"from a sketch of {style.cells(sketch_cells)}"
 
 
 def _clustered(axes: Axes, plane: Any, clusters: Clusters | None) -> None:

@@ -21,9 +21,10 @@ def with_symbols(features: Features) -> tuple[Features, str | None]:
 
     What the tables do not know (retired ids, genes without a name, other features) keeps its id.
     """
-    names = list(zip(features.ids, features.symbols, map(prefix_of, features.ids), strict=True))
-    if any(prefix and _unversioned(symbol) != _unversioned(name) for name, symbol, prefix in names):
+    pairs = zip(features.ids, features.symbols, strict=True)
+    if any(_unversioned(symbol) != _unversioned(name) and prefix_of(name) for name, symbol in pairs):
         return features, None
+    names = list(zip(features.ids, features.symbols, map(prefix_of, features.ids), strict=True))
     tables = {prefix: _table(prefix) for *_, prefix in names if prefix in _TABLES}
     found = [tables[prefix].get(_unversioned(name)) if prefix in tables else None for name, _, prefix in names]
     n_found = sum(symbol is not None for symbol in found)

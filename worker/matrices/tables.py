@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Final, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ CELL_COLUMNS: Final = (
 """What the column of cell ids is called, case folded."""
 MAX_TABLE_BYTES: Final = 2**34
 """16 GiB: ten million cells with 1.6 KB of text each."""
+ROWS_AT_ONCE: Final = 10_000
 _HEADERLESS: Final = ("gene_id", "gene_name", "feature_type")
 """Columns of Cell Ranger's features.tsv; its genes.tsv has the first two."""
 
@@ -82,13 +83,16 @@ def _read(source: Source, wanted: Callable[[str], bool], headerless: Sequence[st
     values: list[list[str]] = [[] for _ in chosen]
     # of texts that millions of cells share, one each
     seen: list[dict[str, str] | None] = [{} if is_annotation(names[place]) else None for place in chosen]
-    for line, fields in lines if named else chain([(first_line, first)] if first else [], lines):
-        if len(fields) != width:
-            raise CorruptMatrixError(
-                f"{source.name}, line {line:,}: {len(fields)} fields, but the first line has {width}; send it again"
-            )
+    rows = lines if named else chain([(first_line, first)] if first else [], lines)
+    while some := list(islice(rows, ROWS_AT_ONCE)):
+        for line, fields in some:
+            if len(fields) != width:
+                raise CorruptMatrixError(
+                    f"{source.name}, line {line:,}: {len(fields)} fields, but the first line has {width}; send it again"
+                )
         for column, place, texts in zip(values, chosen, seen, strict=True):
-            column.append(fields[place] if texts is None else texts.setdefault(fields[place], fields[place]))
+            own = [fields[place] for _, fields in some]
+            column.extend(own if texts is None else [texts.setdefault(text, text) for text in own])
     columns = {names[place]: _strings(column) for place, column in zip(chosen, values, strict=True)}
     return Table(columns, named)
 

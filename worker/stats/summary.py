@@ -116,6 +116,8 @@ class Summary:
     clusters: Clusters | None = None
     embedding: Embedding | None = None
     markers: Markers | None = None
+    sketch_cells: int | None = None
+    """Cells that were clustered and laid out first, the others by their neighbours; None where all were at once."""
     missing: dict[str, str] = field(default_factory=dict)
     """Field name → why it is None."""
 

@@ -15,10 +15,8 @@ COMPONENTS: Final = 50
 NEIGHBORS: Final = 15
 EXACT_CELLS: Final = 40_000
 """Up to so many cells every pair is looked at for neighbours, beyond it likely pairs."""
-WHOLE_CELLS: Final = 200_000
-SKETCH_CELLS: Final = 50_000
-"""Of more cells than the first, so many are laid out by UMAP and the others among them, and clusters are made of small
-groups."""
+SKETCH_CELLS: Final = 200_000
+"""Of more cells, so many are clustered and laid out; every other cell then joins its neighbours among them."""
 LEIDEN_RESOLUTION: Final = 1.0
 LEIDEN_ITERATIONS: Final = 2
 UMAP_MIN_DISTANCE: Final = 0.5
@@ -33,7 +31,6 @@ PARAMETERS: Final[dict[str, str | int | float]] = {
     "components": COMPONENTS,
     "neighbors": NEIGHBORS,
     "exact_neighbors_up_to_cells": EXACT_CELLS,
-    "whole_layout_up_to_cells": WHOLE_CELLS,
     "sketch_cells": SKETCH_CELLS,
     "leiden_resolution": LEIDEN_RESOLUTION,
     "leiden_iterations": LEIDEN_ITERATIONS,

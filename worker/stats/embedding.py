@@ -1,93 +1,80 @@
-"""UMAP layout of the neighbour graph (McInnes, Healy & Melville 2018, sections 3.2 and 4), in one seeded thread.
+"""UMAP layout of the neighbour graph (McInnes, Healy & Melville 2018, section 4), seeded.
 
-Of very many cells a sketch is laid out, and every other cell has its place among its neighbours.
+Of very many cells a sketch is laid out, and every other cell then finds its place among its neighbours in it.
 """
 
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import NamedTuple
 
 import numba
 import numpy as np
-from scipy import sparse
 from scipy.optimize import curve_fit
-from scipy.sparse import csgraph
-from scipy.sparse import linalg as sparse_linalg
 
 from shared.pipeline import SEED, UMAP_MIN_DISTANCE, UMAP_SPREAD
+from worker.stats.lanes import n_threads
 from worker.stats.neighborhood import Neighborhood, Sketch
-from worker.stats.neighbors import closest
-from worker.stats.summary import Doubles, Floats, Integers
+from worker.stats.summary import Floats, Integers
 
 FEW_CELLS = 10_000
 EPOCHS_OF_FEW, EPOCHS_OF_MANY = 500, 200
 """Times that the strongest edge is pulled, by the number of cells (umap-learn's)."""
+STEP = 1.0
+"""What a pull or push is multiplied with at first; this falls to zero (umap-learn's)."""
+EPOCHS_OF_JOINING, STEP_OF_JOINING = 20, 0.1
+CELLS_JOINING = 65_536
+"""The same for cells beside a sketch, and how many of these a thread moves at once.
+
+Of 100,000 cells by way of 30,000 the trustworthiness is 0.963; with umap-learn's 30 and 0.25 it is 0.962, and 0.965 of
+a layout of all (measured).
+"""
 REPULSIONS = 5
 """Random cells that a cell is pushed away from each time an edge pulls it (umap-learn's)."""
 FARTHEST = np.float32(4)
 """A step moves a cell no farther than this along either axis (umap-learn's)."""
 LANES = 8
 """Numbers of single precision that a processor computes with at once."""
-WIDTH = 10.0
-NOISE = 1e-4
-"""Extent of the layout that optimisation starts from, and the normal noise that parts cells in one place."""
-LANCZOS_VECTORS = 40
-LANCZOS_TOLERANCE = 1e-3
-"""Space and error with which eigenvectors are found: a start needs no more."""
 LOG_BEND = np.float32(0.43998434), np.float32(-0.2416965), np.float32(0.08231221)
 EXP_BEND = np.float32(-0.30466021), np.float32(-0.07925152)
 """log2(1 + x) is x, and 2**x is 1 + x, plus x (1 - x) times these polynomials, for x of 0 to 1 (Chebyshev fits)."""
-SPREADS = 4
-"""Steps over connections in which places spread from the sketch; a cell has some 25 neighbours."""
-FEWEST_FOR_SPECTRUM = 5
-"""Cells that a part of the graph must have to be laid out by its eigenvectors."""
+
+
+class _Edges(NamedTuple):
+    """Those of each head to tails: the arrays of a sparse matrix, as compiled code takes them."""
+
+    indptr: Integers
+    indices: Integers
+    weights: Floats
 
 
 def lay_out(neighborhood: Neighborhood) -> Floats:
-    """Coordinates of cells, (cells, 2)."""
-    sketch = neighborhood.sketch
-    return _laid_out(neighborhood) if sketch is None else _spread(neighborhood, sketch, _laid_out(sketch.neighborhood))
+    """Coordinates of all cells, (cells, 2)."""
+    graph, places = neighborhood.graph, neighborhood.beginning.copy()
+    epochs = EPOCHS_OF_FEW if len(places) <= FEW_CELLS else EPOCHS_OF_MANY
+    _optimize(places, places, _Edges(graph.indptr, graph.indices, graph.data), epochs, STEP, curve(), SEED)
+    return places if neighborhood.sketch is None else _joined(neighborhood.sketch, places)
 
 
-def _laid_out(neighborhood: Neighborhood) -> Floats:
-    graph = neighborhood.graph
-    epochs = EPOCHS_OF_FEW if graph.shape[0] <= FEW_CELLS else EPOCHS_OF_MANY
-    pulling = _strongest(graph, epochs)
-    positions = _start(pulling, neighborhood.scores, np.random.default_rng(SEED))
-    _optimize(positions, pulling.indptr, pulling.indices, _periods(pulling), epochs, curve(), SEED)
-    return positions
+def _joined(sketch: Sketch, sketched: Floats) -> Floats:
+    """The sketch where it is, and every other cell pulled from amidst its neighbours to where UMAP has it."""
+    places = np.empty((len(sketch.nearest.indices), 2), np.float32)
+
+    def join(first: int) -> None:
+        some = slice(first, first + CELLS_JOINING)
+        cells, strengths = sketch.nearest.indices[some], sketch.nearest.strengths[some]
+        means = np.einsum("ij,ijk->ik", strengths, sketched[cells]) / strengths.sum(axis=1, keepdims=True)
+        starts = np.arange(0, cells.size + 1, cells.shape[1], dtype=np.int32)
+        edges = _Edges(starts, cells.ravel(), strengths.ravel())
+        _optimize(means, sketched, edges, EPOCHS_OF_JOINING, STEP_OF_JOINING, curve(), first)
+        places[some] = means
+
+    with ThreadPoolExecutor(n_threads()) as threads:
+        list(threads.map(join, range(0, len(places), CELLS_JOINING)))
+    places[sketch.cells] = sketched
+    return places
 
 
-def _spread(neighborhood: Neighborhood, sketch: Sketch, sketched: Floats) -> Floats:
-    """Every cell to the mean of its neighbours, weighted by strength: first those beside the sketch, then all others.
-
-    The sketch stays where it is. What is not connected with it has the place of the nearest of it.
-    """
-    positions = np.zeros((len(neighborhood.scores), 2), np.float32)
-    known = np.zeros(len(positions), np.float32)
-    for _ in range(SPREADS):
-        positions[sketch.cells], known[sketch.cells] = sketched, 1
-        reached = neighborhood.graph @ known
-        means = neighborhood.graph @ (positions * known[:, np.newaxis])
-        np.divide(means, reached[:, np.newaxis], out=positions, where=reached[:, np.newaxis] > 0)
-        known = np.maximum(known, reached > 0)
-    positions[sketch.cells] = sketched
-    apart = np.flatnonzero(known == 0)
-    positions[apart] = sketched[closest(neighborhood.scores[apart], sketch.neighborhood.scores)[:, 0]]
-    return positions
-
-
-def _strongest(graph: Any, epochs: int) -> Any:
-    """The edges that are strong enough to pull once in ``epochs``."""
-    edges = graph.tocoo()
-    strong = edges.data >= edges.data.max() / epochs
-    return sparse.csr_array((edges.data[strong], (edges.row[strong], edges.col[strong])), shape=graph.shape)
-
-
-def _periods(graph: Any) -> Floats:
-    """Epochs from one pull of each edge to its next: the strongest pulls in every one."""
-    periods: Floats = graph.data.max() / graph.data
-    return periods
-
-
+@cache
 def curve() -> tuple[np.float32, np.float32]:
     """``a`` and ``b`` of 1 / (1 + a d^2b), which stands for full strength up to UMAP_MIN_DISTANCE, then decay."""
     distance = np.linspace(0, 3 * UMAP_SPREAD, 300)
@@ -96,121 +83,68 @@ def curve() -> tuple[np.float32, np.float32]:
     return np.float32(a), np.float32(b)
 
 
-def _start(graph: Any, scores: Floats, random: np.random.Generator) -> Floats:
-    """Where optimisation begins: eigenvectors of the graph's Laplacian, parts of a graph apart from each other."""
-    n_parts, part_of = csgraph.connected_components(graph, directed=False)
-    if n_parts == 1:
-        layout = _spectral(graph, random)
-    else:
-        layout = _parts_apart(graph, part_of, _around_a_circle(scores, part_of, n_parts), random)
-    layout *= WIDTH / np.abs(layout).max()
-    layout += random.normal(scale=NOISE, size=layout.shape)
-    lowest, highest = layout.min(axis=0), layout.max(axis=0)
-    return np.ascontiguousarray(WIDTH * (layout - lowest) / (highest - lowest), np.float32)
-
-
-def _spectral(graph: Any, random: np.random.Generator) -> Doubles:
-    """The eigenvectors that follow the first of the normalised Laplacian of a connected graph, (cells, 2).
-
-    Random places where there are too few cells, or the solver finds no gap between the eigenvalues.
-    """
-    n_cells = graph.shape[0]
-    if n_cells < FEWEST_FOR_SPECTRUM:
-        return random.uniform(-WIDTH, WIDTH, (n_cells, 2))
-    scale = sparse.diags_array(1 / np.sqrt(graph.sum(axis=0)))
-    try:
-        values, vectors = sparse_linalg.eigsh(
-            scale @ graph @ scale,
-            k=3,
-            which="LA",
-            v0=np.ones(n_cells),
-            ncv=min(n_cells, LANCZOS_VECTORS),
-            maxiter=5 * n_cells,
-            tol=LANCZOS_TOLERANCE,
-            rng=random,
-        )
-    except sparse_linalg.ArpackError:
-        return random.uniform(-WIDTH, WIDTH, (n_cells, 2))
-    layout: Doubles = vectors[:, np.argsort(-values, kind="stable")[1:]]
-    return layout
-
-
-def _around_a_circle(scores: Floats, part_of: Integers, n_parts: int) -> Doubles:
-    """A place on the unit circle for each part, (parts, 2), in the order of their angles on the first components."""
-    plane = np.zeros((len(scores), 2))
-    plane[:, : min(2, scores.shape[1])] = scores[:, :2]
-    sizes = np.bincount(part_of)
-    centres = np.column_stack([np.bincount(part_of, plane[:, axis]) / sizes for axis in range(2)])
-    order = np.argsort(np.arctan2(centres[:, 1], centres[:, 0]), kind="stable")
-    turns = np.empty(n_parts)
-    turns[order] = 2 * np.pi * np.arange(n_parts) / n_parts
-    return np.column_stack((np.cos(turns), np.sin(turns)))
-
-
-def _parts_apart(graph: Any, part_of: Integers, places: Doubles, random: np.random.Generator) -> Doubles:
-    """Each part laid out for itself around its place, no wider than half the way to the next."""
-    room = np.linalg.norm(places[0] - places[1:], axis=1).min() / 2
-    layout = np.empty((graph.shape[0], 2))
-    for part, place in enumerate(places):
-        cells = np.flatnonzero(part_of == part)
-        own = _spectral(graph[cells][:, cells], random)
-        layout[cells] = place + own * (room / np.abs(own).max())
-    return layout
+@numba.njit(cache=True, nogil=True)
+def _drawn(state: np.uint64) -> np.uint64:
+    """The state that follows, by xorshift64 (Marsaglia 2003); its upper half is the draw."""
+    state ^= state << np.uint64(13)
+    state ^= state >> np.uint64(7)
+    return state ^ (state << np.uint64(17))
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _optimize(
-    positions: Floats,
-    indptr: Integers,
-    indices: Integers,
-    periods: Floats,
+    heads: Floats,
+    tails: Floats,
+    edges: _Edges,
     epochs: int,
+    step: float,
     curve: tuple[np.float32, np.float32],
     seed: int,
 ) -> None:
-    """Move cells in place: edges pull, each once in its own period of epochs, and random cells push.
+    """Move the ``heads`` in place: edges to ``tails`` pull, by chance as often as they are strong, random tails push.
 
-    Stochastic gradient descent on the cross entropy, with a step that falls to zero; xorshift64 draws the cells.
-    What a cell draws in one epoch pushes it at once, not one after another as in umap-learn: a processor computes
-    pushes that do not wait for each other side by side.
+    ``tails`` that are the ``heads`` are pulled as well; others stay. Stochastic gradient descent on the cross entropy,
+    with a step that falls to zero. What a cell draws in one epoch pushes it at once, not one after another as in
+    umap-learn: a processor computes pushes that do not wait for each other side by side.
     """
     a, b = curve
-    two_b = np.float32(2) * b
-    n_cells = np.uint64(len(positions))
-    state = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15)
-    due = periods.copy()
+    indptr, indices, weights = edges
+    among_heads = heads.ctypes.data == tails.ctypes.data
+    n_tails = np.uint64(len(tails))
+    strongest = np.max(weights) * np.float32(2**-32)
+    state = np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
     most = REPULSIONS * np.max(indptr[1:] - indptr[:-1]) + LANES
     away_x, away_y = np.empty(most, np.float32), np.empty(most, np.float32)
     for epoch in range(epochs):
-        rate = np.float32(1 - epoch / epochs)
-        for head in range(len(positions)):
-            x, y = positions[head]
+        rate = np.float32(step * (1 - epoch / epochs))
+        for head in range(len(heads)):
+            x, y = heads[head]
             drawn = 0
             for edge in range(indptr[head], indptr[head + 1]):
-                if due[edge] > epoch:
+                state = _drawn(state)
+                if np.float32(state >> np.uint64(32)) * strongest >= weights[edge]:
                     continue
-                due[edge] += periods[edge]
                 drawn += REPULSIONS
                 tail = indices[edge]
-                dx, dy = x - positions[tail, 0], y - positions[tail, 1]
+                dx, dy = x - tails[tail, 0], y - tails[tail, 1]
                 square = dx * dx + dy * dy
                 if square > 0:
                     strength = a * _power(square, b)
-                    pull = rate * two_b * strength / (square * (strength + np.float32(1)))
+                    pull = rate * np.float32(2) * b * strength / (square * (strength + np.float32(1)))
                     step_x, step_y = _clipped(pull * dx), _clipped(pull * dy)
                     x, y = x - step_x, y - step_y
-                    positions[tail, 0] += step_x
-                    positions[tail, 1] += step_y
+                    if among_heads:
+                        tails[tail, 0] += step_x
+                        tails[tail, 1] += step_y
+            heads[head] = x, y  # which is no distance from itself, where it is drawn
             for draw in range(drawn):
-                state ^= state << np.uint64(13)
-                state ^= state >> np.uint64(7)
-                state ^= state << np.uint64(17)
-                other = ((state >> np.uint64(32)) * n_cells) >> np.uint64(32)
-                away_x[draw], away_y[draw] = x - positions[other, 0], y - positions[other, 1]
+                state = _drawn(state)
+                other = ((state >> np.uint64(32)) * n_tails) >> np.uint64(32)
+                away_x[draw], away_y[draw] = x - tails[other, 0], y - tails[other, 1]
             padded = (drawn + LANES - 1) // LANES * LANES
             away_x[drawn:padded], away_y[drawn:padded] = 0, 0
             push_x, push_y = _push(away_x[:padded], away_y[:padded], a, b)
-            positions[head, 0], positions[head, 1] = x + rate * _clipped(push_x), y + rate * _clipped(push_y)
+            heads[head] = x + rate * _clipped(push_x), y + rate * _clipped(push_y)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")

@@ -3,15 +3,16 @@
 umap-learn compiles for 12 to 22 s of CPU in every process that calls it; what is needed of it is written out here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numba
 import numpy as np
 from scipy import sparse
 
-from shared.pipeline import NEIGHBORS, SEED, SKETCH_CELLS, WHOLE_CELLS
-from worker.stats.neighbors import Neighbors, nearest
+from shared.pipeline import NEIGHBORS, SEED, SKETCH_CELLS
+from worker.stats.beginning import begin
+from worker.stats.neighbors import Neighbors, nearest, nearest_among
 from worker.stats.summary import Doubles, Floats, Integers, Pointers
 
 BISECTIONS = 64
@@ -23,37 +24,49 @@ LEAST_BANDWIDTH = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Neighborhood:
-    """Where cells lie, (cells, components), and how strongly any two are connected, csr_array (cells, cells).
+    """How strongly any two cells are connected, symmetric csr_array (cells, cells), and where their layout begins.
 
-    ``sketch`` are those that are clustered and laid out first, None where all are few enough to be taken at once.
+    Of very many cells these are the ``sketch``; None where they are all.
     """
 
-    scores: Floats
     graph: Any
+    beginning: Floats
     sketch: "Sketch | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """Some of the cells, by number, and how these alone are connected."""
+    """Some of the cells, by number, and the nearest of these to each other cell."""
 
     cells: Integers
-    neighborhood: Neighborhood
+    nearest: "Strengths"
 
 
-def connect(scores: Floats, whole_cells: int = WHOLE_CELLS) -> Neighborhood:
+@dataclass(frozen=True, slots=True)
+class Strengths:
+    """Neighbours of each cell, (cells, k), and how strongly it is connected to them, 0 to 1."""
+
+    indices: Integers
+    strengths: Floats
+
+
+def connect(scores: Floats, sketch_cells: int = SKETCH_CELLS) -> Neighborhood:
     """Connections of cells by their ``scores``, (cells, components); two cells at least.
 
-    Of few cells equal to ``scanpy.pp.neighbors`` with exact neighbours. Of more than ``whole_cells`` there is a sketch:
-    SKETCH_CELLS of them, each as likely as any other.
+    Of few cells equal to ``scanpy.pp.neighbors`` with exact neighbours. Of more than ``sketch_cells``, so many are a
+    sketch, each as likely as any other: clusters depend on how common a type is.
     """
     n_cells = len(scores)
-    graph = connectivities(nearest(scores, n_neighbors(n_cells) - 1))
-    if n_cells <= whole_cells:
-        return Neighborhood(scores, graph)
-    chosen = np.random.default_rng(SEED).choice(n_cells, min(SKETCH_CELLS, n_cells // 2), replace=False)
-    cells = np.sort(chosen).astype(np.int32)
-    return Neighborhood(scores, graph, Sketch(cells, connect(scores[cells])))
+    if n_cells <= sketch_cells:
+        graph = connectivities(nearest(scores, n_neighbors(n_cells) - 1))
+        return Neighborhood(graph, begin(graph, scores))
+    chosen = np.zeros(n_cells, np.bool_)
+    chosen[np.random.default_rng(SEED).choice(n_cells, sketch_cells, replace=False)] = True
+    cells, others = (np.flatnonzero(some).astype(np.int32) for some in (chosen, ~chosen))
+    sketched = scores[cells]
+    found = nearest_among(scores, others, sketched, NEIGHBORS - 1)
+    _become_strengths(found.distances, float(found.distances[others].mean(dtype=np.float64)))
+    return replace(connect(sketched, sketch_cells), sketch=Sketch(cells, Strengths(found.indices, found.distances)))
 
 
 def n_neighbors(n_cells: int) -> int:

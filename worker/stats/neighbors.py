@@ -1,4 +1,4 @@
-"""Nearest neighbours of cells by Euclidean distance: among all cells up to EXACT_CELLS, beyond it among likely ones.
+"""Nearest neighbours of cells by Euclidean distance: of all cells up to EXACT_CELLS, beyond it of likely ones.
 
 These are found by putting cells into lists, each around a centre; the neighbours of a list's cells are looked for in
 the lists whose centres are nearest to its own (Jégou, Douze & Schmid 2011; Johnson, Douze & Jégou 2021).
@@ -7,6 +7,7 @@ the lists whose centres are nearest to its own (Jégou, Douze & Schmid 2011; Joh
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import batched
 
 import numba
 import numpy as np
@@ -19,10 +20,14 @@ QUERIES = 1_024
 CANDIDATES = 4_096
 """Cells whose products a thread has in memory at once, 16 MB: none is kept but the nearest."""
 STRIDE = 64
-"""Products whose least is compared before each is: nearly all are too far, and a least is found 8 at a time."""
+"""Products that are compared with a bound at once, before each is for itself: nearly all are too far."""
+TASKS = 256
+"""Searches that wait for a thread, 25 kB each: those of a million cells would be 80 MB."""
 SPARE = 5
 """Neighbours more than wanted that the search in single precision keeps, to be ranked again in double."""
 CELLS_OF_A_LIST = 400
+CELLS_OF_A_PART = 4_000
+"""Cells of a list that are looked at together: one that is longer, as of many equal cells, is cut into parts."""
 LISTS_LOOKED_IN = 16
 """Of 100,000 cells on 50 components this finds 95 % of the neighbours (measured)."""
 SAMPLED_OF_A_LIST = 40
@@ -32,7 +37,7 @@ ROUNDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Neighbors:
-    """The nearest other cells of each, nearest first, equals by number, (cells, k), and their distances."""
+    """The nearest cells of each, nearest first, equals by number, (cells, k), and their distances."""
 
     indices: Integers
     distances: Floats
@@ -51,25 +56,43 @@ def nearest(scores: Floats, k: int, exact_cells: int = EXACT_CELLS) -> Neighbors
 
     Up to ``exact_cells`` all pairs are looked at: 3 s of CPU for 30,000 cells on 50 components.
     """
-    n_cells = len(scores)
-    kept = min(k + SPARE, n_cells - 1)
-    found = Neighbors(np.empty((n_cells, k), np.int32), np.empty((n_cells, k), np.float32))
+    everyone = np.arange(len(scores), dtype=np.int32)
+    kept = min(k + SPARE, len(scores) - 1)
+    tasks = _every_pair(everyone) if len(scores) <= exact_cells else _likely_pairs(scores, everyone, scores, kept)
+    return _found(scores, scores, k, kept, tasks)
+
+
+def nearest_among(scores: Floats, queries: Integers, cells: Floats, k: int) -> Neighbors:
+    """The ``k`` nearest of ``cells``, (cells, components), to those of the ``scores`` that are in ``queries``.
+
+    Of the others, none: all are at zero. More than ``k`` + SPARE cells are needed.
+    """
+    kept = k + SPARE
+    return _found(scores, cells, k, kept, _likely_pairs(scores, queries, cells, kept))
+
+
+def _found(scores: Floats, cells: Floats, k: int, kept: int, tasks: Iterable[_Task]) -> Neighbors:
+    found = Neighbors(np.zeros((len(scores), k), np.int32), np.zeros((len(scores), k), np.float32))
+
+    targets = _targets(cells)
 
     def work(task: _Task) -> None:
-        near = _least(scores[task.queries], task.queries, scores, task.candidates, kept)
-        _rank(scores, task.queries, near, found.indices, found.distances)
+        own = task.queries if cells is scores else np.full_like(task.queries, -1)
+        near = _least(scores[task.queries], own, targets, task.candidates, kept)
+        _rank(scores, cells, task.queries, near, found.indices, found.distances)
 
-    _side_by_side(work, _every_pair(n_cells) if n_cells <= exact_cells else _likely_pairs(scores, kept))
+    _side_by_side(work, tasks)
     return found
 
 
 def closest(points: Floats, cells: Floats, k: int = 1) -> Integers:
     """The ``k`` nearest of ``cells`` to each of ``points``, (points, k), nearest first, in single precision."""
     found = np.empty((len(points), k), np.int32)
+    targets = _targets(cells)
     all_cells = _pieces(np.arange(len(cells), dtype=np.int32), CANDIDATES)
 
     def work(task: _Task) -> None:
-        found[task.queries] = _least(points[task.queries], np.full_like(task.queries, -1), cells, all_cells, k)
+        found[task.queries] = _least(points[task.queries], np.full_like(task.queries, -1), targets, all_cells, k)
 
     _side_by_side(work, (_Task(some, ()) for some in _pieces(np.arange(len(points), dtype=np.int32), QUERIES)))
     return found
@@ -77,28 +100,37 @@ def closest(points: Floats, cells: Floats, k: int = 1) -> Integers:
 
 def _side_by_side(work: Callable[[_Task], None], tasks: Iterable[_Task]) -> None:
     with ThreadPoolExecutor(n_threads()) as threads:
-        for _ in threads.map(work, tasks):
-            pass
+        for some in batched(tasks, TASKS):
+            list(threads.map(work, some))
 
 
-def _every_pair(n_cells: int) -> Iterator[_Task]:
-    cells = np.arange(n_cells, dtype=np.int32)
+def _every_pair(cells: Integers) -> Iterator[_Task]:
     candidates = _pieces(cells, CANDIDATES)
     return (_Task(queries, candidates) for queries in _pieces(cells, QUERIES))
 
 
-def _likely_pairs(scores: Floats, kept: int) -> Iterator[_Task]:
-    """Each list with the lists around it; with all cells where these are too few, as around many equal ones."""
-    centres = _centres(scores)
-    list_of = closest(scores, centres)[:, 0]
-    order = np.argsort(list_of, kind="stable").astype(np.int32)
-    lists = np.split(order, np.cumsum(np.bincount(list_of, minlength=len(centres)))[:-1])
-    everything = _pieces(np.arange(len(scores), dtype=np.int32), CANDIDATES)
-    for own, around in zip(lists, closest(centres, centres, min(LISTS_LOOKED_IN, len(centres))), strict=True):
-        near = np.concatenate([lists[number] for number in around])
-        candidates = _pieces(near, CANDIDATES) if len(near) > kept else everything
-        for queries in _pieces(own, QUERIES):
-            yield _Task(queries, candidates)
+def _likely_pairs(scores: Floats, queries: Integers, cells: Floats, kept: int) -> Iterator[_Task]:
+    """The queries of each list with the cells of it and the lists around it; with all where these are too few.
+
+    Of a list in parts every query looks in the first, and cells of the list itself in their own.
+    """
+    centres = _centres(cells)
+    lists = _lists(closest(cells, centres)[:, 0], np.arange(len(cells), dtype=np.int32), len(centres))
+    askers = lists if scores is cells else _lists(closest(scores, centres)[queries, 0], queries, len(centres))
+    around = closest(centres, centres, min(LISTS_LOOKED_IN, len(centres)))
+    everything = _pieces(np.arange(len(cells), dtype=np.int32), CANDIDATES)
+    for number, asking in enumerate(askers):
+        first_parts = [lists[other][:CELLS_OF_A_PART] for other in (number, *around[number][around[number] != number])]
+        for place, part in enumerate(_pieces(asking, CELLS_OF_A_PART)):
+            near = np.concatenate([*first_parts, part] if place and scores is cells else first_parts)
+            candidates = _pieces(near, CANDIDATES) if len(near) > kept else everything
+            for some in _pieces(part, QUERIES):
+                yield _Task(some, candidates)
+
+
+def _lists(list_of: Integers, cells: Integers, n_lists: int) -> list[Integers]:
+    ends = np.cumsum(np.bincount(list_of, minlength=n_lists))
+    return np.split(cells[np.argsort(list_of, kind="stable")], ends[:-1])
 
 
 def _centres(scores: Floats) -> Floats:
@@ -120,16 +152,18 @@ def _pieces(cells: Integers, size: int) -> list[Integers]:
     return [cells[first : first + size] for first in range(0, len(cells), size)]
 
 
-def _least(points: Floats, own: Integers, cells: Floats, candidates: Sequence[Integers], kept: int) -> Integers:
+def _targets(cells: Floats) -> Floats:
+    """Rows whose product with a point's scores and a 1 is the squared distance less the point's own norm."""
+    return np.column_stack((-2 * cells, np.einsum("ij,ij->i", cells, cells)))
+
+
+def _least(points: Floats, own: Integers, targets: Floats, candidates: Sequence[Integers], kept: int) -> Integers:
     """The ``kept`` nearest candidates of each point, itself (``own``) left out, (points, kept)."""
     near = np.zeros((len(points), kept), np.int32)
     keys = np.full((len(points), kept), np.inf, np.float32)
-    # the product of these two rows is the squared distance less the point's own norm
     queries = np.column_stack((points, np.ones(len(points), np.float32)))
     for some in candidates:
-        block = cells[some]
-        products = queries @ np.column_stack((-2 * block, np.einsum("ij,ij->i", block, block))).T
-        _keep_nearest(products, own, some, near, keys)
+        _keep_nearest(queries @ targets[some].T, own, some, near, keys)
     return near
 
 
@@ -140,13 +174,9 @@ def _keep_nearest(found: Floats, own: Integers, candidates: Integers, near: Inte
     for point in range(found.shape[0]):
         row, best, nearest = found[point], keys[point], near[point]
         for start in range(0, len(row), STRIDE):
-            stop = min(start + STRIDE, len(row))
-            least = row[start]
-            for place in range(start, stop):
-                least = min(least, row[place])
-            if least >= best[kept - 1]:
+            if start + STRIDE <= len(row) and not _any_below(row[start : start + STRIDE], best[kept - 1]):
                 continue
-            for place in range(start, stop):
+            for place in range(start, min(start + STRIDE, len(row))):
                 key = row[place]
                 if key >= best[kept - 1] or candidates[place] == own[point]:
                     continue
@@ -157,24 +187,34 @@ def _keep_nearest(found: Floats, own: Integers, candidates: Integers, near: Inte
                 best[rank], nearest[rank] = key, candidates[place]
 
 
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _any_below(keys: Floats, bound: np.float32) -> bool:
+    below = np.int32(0)
+    for place in range(STRIDE):  # a fixed number, and no way out: the compiler compares many at once
+        below += np.int32(keys[place] < bound)
+    return bool(below > 0)
+
+
 @numba.njit(cache=True, nogil=True)
-def _rank(scores: Floats, queries: Integers, near: Integers, indices: Integers, distances: Floats) -> None:
+def _rank(
+    scores: Floats, cells: Floats, queries: Integers, near: Integers, indices: Integers, distances: Floats
+) -> None:
     """The nearest of those found, by distances taken anew: cells with equal scores are at distance zero."""
     k = indices.shape[1]
     squares = np.empty(near.shape[1])
-    cells = np.empty(near.shape[1], np.int32)
+    numbers = np.empty(near.shape[1], np.int32)
     for query in range(len(near)):
         for found in range(near.shape[1]):
             cell = near[query, found]
             square = 0.0
             for component in range(scores.shape[1]):
-                difference = np.float64(scores[cell, component]) - np.float64(scores[queries[query], component])
+                difference = np.float64(cells[cell, component]) - np.float64(scores[queries[query], component])
                 square += difference * difference
             place = found
-            while place > 0 and (square, cell) < (squares[place - 1], cells[place - 1]):
-                squares[place], cells[place] = squares[place - 1], cells[place - 1]
+            while place > 0 and (square, cell) < (squares[place - 1], numbers[place - 1]):
+                squares[place], numbers[place] = squares[place - 1], numbers[place - 1]
                 place -= 1
-            squares[place], cells[place] = square, cell
+            squares[place], numbers[place] = square, cell
         for rank in range(k):
-            indices[queries[query], rank] = cells[rank]
+            indices[queries[query], rank] = numbers[rank]
             distances[queries[query], rank] = np.sqrt(squares[rank])

@@ -14,7 +14,7 @@ from tests.fleet.conftest import Command, Site, eventually, site
 from tests.tiny import Tiny
 
 ROOM_MIB = 24
-CELLS = 20_000
+CELLS = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +46,14 @@ def worker(place: Site, private_mount: list[str]) -> Iterator[Command]:
 
 
 def counts(pancreas: bytes) -> bytes:
-    """A matrix of equal counts, a hundred times as large when it is not packed."""
+    """A matrix of equal counts, too large for a byte, that takes a hundred times as much room when it is not packed."""
     made = io.BytesIO(pancreas)
     with h5py.File(made, "r+") as file:
         genes = int(file["X"].attrs["shape"][1])
         packed = {"chunks": (10_000,), "compression": "gzip"}
         for name in ("data", "indices", "indptr"):
             del file["X"][name]
-        file["X"].create_dataset("data", data=np.ones(CELLS * genes, np.float32), **packed)
+        file["X"].create_dataset("data", data=np.full(CELLS * genes, 300, np.float32), **packed)
         file["X"].create_dataset("indices", data=np.tile(np.arange(genes, dtype=np.int32), CELLS), **packed)
         file["X"].create_dataset("indptr", data=np.arange(CELLS + 1) * genes, **packed)
         file["X"].attrs["shape"] = (CELLS, genes)

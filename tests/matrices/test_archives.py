@@ -30,7 +30,8 @@ from tests.matrices.building import (
     zipped,
 )
 from worker.matrices import archives
-from worker.matrices.streams import RATIO_GRACE_BYTES, Source, file_source, inflated, line_blocks
+from worker.matrices.lines import LineReader
+from worker.matrices.streams import RATIO_GRACE_BYTES, Source, file_source, inflated
 
 MATRIX_SERVICE = {
     "x.mtx/matrix.mtx": MARKET.replace(b"integer", b"real"),
@@ -335,7 +336,12 @@ def test_blocks_of_lines_are_whole_and_lose_nothing(lines: list[bytes], data: st
     content = b"\n".join(lines)
     size = data.draw(st.integers(1, max(1, len(content))))
 
-    blocks = [bytes(block) for block in line_blocks(io.BufferedReader(io.BytesIO(content)), "x", size)]
+    reader = LineReader(io.BufferedReader(io.BytesIO(content)), "x", size)
+    blocks = []
+    for piece in reader:
+        blocks.append(bytes(piece))
+        if data.draw(st.booleans()):
+            reader.give_back(piece)
 
     assert all(block.endswith(b"\n") for block in blocks)
     assert b"".join(blocks) == content + (b"" if content.endswith(b"\n") or not content else b"\n")

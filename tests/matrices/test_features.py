@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 
 from worker.matrices.features import (
-    SPECIES_OF_PREFIX,
     are_genes,
     from_columns,
-    several_species,
-    species_name,
-    species_of_genome,
-    species_of_ids,
 )
 from worker.matrices.matrix import Genes, Strings
 from worker.matrices.mitochondria import mitochondrial
+from worker.matrices.species import SPECIES_OF_PREFIX, SpeciesOfIds, species_name, species_of_genome
 
 ENSEMBL = ("ENSG00000198888", "ENSG00000141510")
 
@@ -98,9 +94,9 @@ def test_genomes_tell_their_species(genome: str, expected: str | None) -> None:
 
 
 def test_ids_of_two_species_tell_none() -> None:
-    assert species_of_ids(_strings(*ENSEMBL)) == "homo_sapiens"
-    assert species_of_ids(_strings(*ENSEMBL, "ENSMUSG00000064336", "ENSMUSG00000064337")) is None
-    assert species_of_ids(_strings("TP53", "GAPDH", "ENSG00000141510")) is None
+    assert SpeciesOfIds(_strings(*ENSEMBL)).single == "homo_sapiens"
+    assert SpeciesOfIds(_strings(*ENSEMBL, "ENSMUSG00000064336", "ENSMUSG00000064337")).single is None
+    assert SpeciesOfIds(_strings("TP53", "GAPDH", "ENSG00000141510")).single is None
 
 
 MIXED = ("GRCh38_ENSG00000198888", "GRCh38_ENSG00000141510", "mm10___ENSMUSG00000064336", "mm10___ENSMUSG00000051951")
@@ -110,15 +106,15 @@ MIXED = ("GRCh38_ENSG00000198888", "GRCh38_ENSG00000141510", "mm10___ENSMUSG0000
     "ids", [MIXED, tuple(name.split("_")[-1] for name in MIXED), ("hg19_A", "hg19_B", "mm10_a", "mm10_b")]
 )
 def test_a_mixture_of_species_is_said_with_numbers(ids: tuple[str, ...]) -> None:
-    assert species_of_ids(_strings(*ids)) is None
-    assert several_species(_strings(*ids)) == (
+    assert SpeciesOfIds(_strings(*ids)).single is None
+    assert SpeciesOfIds(_strings(*ids)).several == (
         "The genes are 2 of homo_sapiens and 2 of mus_musculus: all are taken together, of no single species."
     )
 
 
 @pytest.mark.parametrize("ids", [ENSEMBL, MIXED[:2], ("a", "b"), ()])
 def test_genes_of_one_species_or_of_none_that_is_known_are_no_mixture(ids: tuple[str, ...]) -> None:
-    assert several_species(_strings(*ids)) is None
+    assert SpeciesOfIds(_strings(*ids)).several is None
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """One list of genes for several matrices: each matrix's genes find their place in the union."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from worker.matrices.blocks import ordered
-from worker.matrices.matrix import CountBlock, Genes
+from worker.matrices.matrix import CountBlock, Genes, Strings
 
 LEFT_OUT = np.int32(-1)
 """The place of a feature that is no gene."""
@@ -23,15 +26,11 @@ class GeneUnion:
 
     def add(self, genes: Genes) -> npt.NDArray[np.int32]:
         """The place in the union of each of ``genes``, (genes,); the first matrix with a gene gives its symbol."""
-        seen: dict[str, int] = {}
-        mapping = np.empty(len(genes), np.int32)
-        for position, (gene_id, symbol) in enumerate(zip(genes.ids, genes.symbols, strict=True)):
-            occurrence = seen.get(gene_id, 0)
-            seen[gene_id] = occurrence + 1
-            place = self._places.setdefault((gene_id, occurrence), len(self._places))
-            if place == len(self._symbols):
-                self._symbols.append(symbol)
-            mapping[position] = place
+        places = self._places
+        known = len(places)
+        keys = zip(genes.ids, _occurrences(genes.ids), strict=True)
+        mapping = np.array([places.setdefault(key, len(places)) for key in keys], np.int32)
+        self._symbols.extend(genes.symbols[mapping >= known])
         return mapping
 
     @property
@@ -42,14 +41,35 @@ class GeneUnion:
         )
 
 
+def _occurrences(ids: Strings) -> Sequence[int]:
+    """How often each id came before."""
+    if len(set(ids)) == len(ids):
+        return [0] * len(ids)
+    seen: Counter[str] = Counter()
+    occurrences = []
+    for gene_id in ids:
+        occurrences.append(seen[gene_id])
+        seen[gene_id] += 1
+    return occurrences
+
+
 def remap(block: CountBlock, mapping: npt.NDArray[np.int32]) -> CountBlock:
-    """The same counts with gene ``i`` at ``mapping[i]``; LEFT_OUT drops its entries. Genes ascend within cells."""
-    if np.array_equal(mapping, np.arange(len(mapping))):
-        return ordered(block)
+    """The same counts with gene ``i`` at ``mapping[i]``; LEFT_OUT drops its entries."""
+    if _keeps(mapping):
+        return block
     indptr = np.empty_like(block.indptr)
     indices, values = np.empty_like(block.indices), np.empty_like(block.values)
     kept = _relabel(block, mapping, CountBlock(indptr, indices, values))
     return ordered(CountBlock(indptr, indices[:kept], values[:kept]))
+
+
+@numba.njit(cache=True, nogil=True)
+def _keeps(mapping: npt.NDArray[np.int32]) -> bool:
+    """Whether every gene keeps its place."""
+    for gene in range(len(mapping)):  # noqa: SIM110 - a generator is not compiled
+        if mapping[gene] != gene:
+            return False
+    return True
 
 
 @numba.njit(cache=True, nogil=True)

@@ -6,9 +6,11 @@ import numpy as np
 
 from shared.errors import CorruptMatrixError, EmptyMatrixError
 from worker.matrices.alignment import LEFT_OUT, remap
+from worker.matrices.blocks import ordered
 from worker.matrices.counts import CountCheck
-from worker.matrices.features import Features, are_genes, several_species, species_of_ids
+from worker.matrices.features import Features, are_genes
 from worker.matrices.matrix import Cells, CountBlock, Genes, Strings
+from worker.matrices.species import SpeciesOfIds
 from worker.matrices.symbols import with_symbols
 
 RawBlocks = Callable[[], Iterator[CountBlock]]
@@ -35,15 +37,16 @@ class CountedMatrix:
         self._name = name
         self._cells = cells
         self._raw_blocks = raw_blocks
-        self._notes = [*notes, *filter(None, (from_table, several_species(features.ids[chosen])))]
-        self._conclusion: tuple[str, ...] = ()
         self._genes = features.genes(chosen)
+        told = SpeciesOfIds(self._genes.ids)
+        self._notes = [*notes, *filter(None, (from_table, told.several))]
+        self._conclusion: tuple[str, ...] = ()
         self._mapping = np.where(chosen, np.cumsum(chosen) - 1, LEFT_OUT).astype(np.int32)
         if not len(cells) or not len(features):
             raise EmptyMatrixError(f"{place}: {len(features):,} genes by {len(cells):,} cells: nothing to summarise")
         if not chosen.all():
             self._note_left_out(features.kinds, int((~chosen).sum()))
-        self._species = species or self._guessed_species()
+        self._species = species or self._guessed(told.single)
 
     @property
     def name(self) -> str:
@@ -75,7 +78,7 @@ class CountedMatrix:
         check = CountCheck(self._place, self._genes, self._cells)
         n_cells = 0
         for raw in self._raw_blocks():
-            block = remap(raw, self._mapping)
+            block = remap(ordered(raw), self._mapping)
             check.see(block)
             n_cells += block.n_cells
             yield block
@@ -93,8 +96,7 @@ class CountedMatrix:
             raise EmptyMatrixError(f"{self._place}: no feature is a gene, all are {', '.join(left_out)}")
         self._notes.append(f"{n_left_out:,} features that are no genes were left out ({', '.join(left_out)}).")
 
-    def _guessed_species(self) -> str | None:
-        guess = species_of_ids(self._genes.ids)
+    def _guessed(self, guess: str | None) -> str | None:
         if guess:
             self._notes.append(f"The file does not name its species; the genes' ids are of {guess}.")
         return guess

@@ -1,7 +1,6 @@
-"""Which features are genes, what they are called, and what their ids say of the species."""
+"""Which features are genes, and what they are called."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,7 +8,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shared.messages import SPECIES_PATTERN
 from worker.matrices.matrix import Genes, Strings
 
 ID_COLUMNS: Final = (
@@ -65,69 +63,6 @@ _GENOME = r"(?:GRCh|hg|GRCm|mm)\d+_+"
 """What Cell Ranger puts before genes' names where its reference has several genomes (``GRCh38_``, ``mm10___``)."""
 _GENOME_PREFIX = re.compile(_GENOME)
 _STABLE_ID = re.compile(rf"(?:{_GENOME})?(ENS[A-Z]{{0,4}}G\d{{11}}|FBgn\d{{7}}|WBGene\d{{8}})(\.\d+)?$")
-SPECIES_OF_PREFIX: Final = {
-    "ENSG": "homo_sapiens",
-    "ENSMUSG": "mus_musculus",
-    "ENSRNOG": "rattus_norvegicus",
-    "ENSDARG": "danio_rerio",
-    "ENSMMUG": "macaca_mulatta",
-    "ENSMFAG": "macaca_fascicularis",
-    "ENSMICG": "microcebus_murinus",
-    "ENSCJAG": "callithrix_jacchus",
-    "ENSGGOG": "gorilla_gorilla",
-    "ENSPTRG": "pan_troglodytes",
-    "ENSOCUG": "oryctolagus_cuniculus",
-    "ENSSSCG": "sus_scrofa",
-    "FBgn": "drosophila_melanogaster",
-    "WBGene": "caenorhabditis_elegans",
-}
-"""Prefixes of Ensembl's stable ids, https://www.ensembl.org/info/genome/stable_ids/prefixes.html"""
-_TAXA: Final = {
-    "NCBITaxon:9606": "homo_sapiens",
-    "NCBITaxon:10090": "mus_musculus",
-    "NCBITaxon:10116": "rattus_norvegicus",
-    "NCBITaxon:7955": "danio_rerio",
-    "NCBITaxon:9544": "macaca_mulatta",
-    "NCBITaxon:9541": "macaca_fascicularis",
-    "NCBITaxon:30608": "microcebus_murinus",
-    "NCBITaxon:9483": "callithrix_jacchus",
-    "NCBITaxon:9593": "gorilla_gorilla",
-    "NCBITaxon:9595": "gorilla_gorilla",
-    "NCBITaxon:9598": "pan_troglodytes",
-    "NCBITaxon:9986": "oryctolagus_cuniculus",
-    "NCBITaxon:9823": "sus_scrofa",
-    "NCBITaxon:7227": "drosophila_melanogaster",
-    "NCBITaxon:6239": "caenorhabditis_elegans",
-}
-"""The species that CELLxGENE takes (schema 7.1); 9595 is the western lowland gorilla, a subspecies."""
-_COMMON_NAMES: Final = {
-    "human": "homo_sapiens",
-    "mouse": "mus_musculus",
-    "rat": "rattus_norvegicus",
-    "zebrafish": "danio_rerio",
-    "gorilla_gorilla_gorilla": "gorilla_gorilla",
-}
-_GENOMES: Final = {
-    "grch": "homo_sapiens",
-    "hg": "homo_sapiens",
-    "grcm": "mus_musculus",
-    "mm": "mus_musculus",
-    "mratbn": "rattus_norvegicus",
-    "rn": "rattus_norvegicus",
-    "rnor": "rattus_norvegicus",
-    "danrer": "danio_rerio",
-    "grcz": "danio_rerio",
-    "mmul": "macaca_mulatta",
-    "sscrofa": "sus_scrofa",
-    "bdgp": "drosophila_melanogaster",
-    "dm": "drosophila_melanogaster",
-    "ce": "caenorhabditis_elegans",
-    "wbcel": "caenorhabditis_elegans",
-}
-"""How assemblies' names begin (GRCh38, hg19, GRCm39, mm10, Rnor_6.0), before a number."""
-_MOSTLY: Final = 0.9
-_SEVERAL: Final = 0.05
-"""Of the genes: fewer of another species are additions (transgenes)."""
 _LOOKED_AT: Final = 2_000
 
 
@@ -207,50 +142,7 @@ def without_genome(name: str) -> str:
     return _GENOME_PREFIX.sub("", name, count=1) if _GENOME_PREFIX.match(name) else name
 
 
-def species_of_ids(ids: Strings) -> str | None:
-    """The species that the ids' prefixes tell; None where they do not agree, or are of another kind."""
-    counts = _species_counts(ids)
-    species, count = max(counts.items(), key=lambda item: item[1], default=(None, 0))
-    told = counts.total()
-    return species if told * 2 >= len(ids) and count >= _MOSTLY * told else None
-
-
-def several_species(ids: Strings) -> str | None:
-    """A sentence where the ids are of more than one species, as in a mixture of human and mouse cells."""
-    found = {name or "others": count for name, count in _species_counts(ids).items() if count >= _SEVERAL * len(ids)}
-    if len(found) <= 1:
-        return None
-    listed = " and ".join(f"{count:,} of {name}" for name, count in sorted(found.items()))
-    return f"The genes are {listed}: all are taken together, of no single species."
-
-
-def _species_counts(ids: Strings) -> Counter[str | None]:
-    """Genes by the species of their stable id, or else of the genome before their name; None is another species."""
-    prefixes = Counter(prefix_of(name) or _genome_before(name) for name in ids)
-    counts: Counter[str | None] = Counter()
-    for prefix, count in prefixes.items():
-        if prefix:
-            counts[SPECIES_OF_PREFIX.get(prefix) or species_of_genome(prefix)] += count
-    return counts
-
-
-def _genome_before(name: str) -> str:
+def genome_before(name: str) -> str:
+    """The genome that Cell Ranger puts before a gene's name; empty for other names."""
     match = _GENOME_PREFIX.match(name)
     return match[0] if match else ""
-
-
-def species_of_genome(genome: str) -> str | None:
-    """The species that an assembly's name tells (``GRCh38``, ``mm10_chr19``)."""
-    match = re.match(r"([a-z]+)_?\d", genome.strip().casefold())
-    return _GENOMES.get(match[1]) if match else None
-
-
-def species_name(label: str) -> str | None:
-    """A species as keys write it (``homo_sapiens``), from a name or an NCBI taxon; None where it is neither."""
-    label = label.strip()
-    if label in _TAXA:
-        return _TAXA[label]
-    name = re.sub(r"\W+", "_", label.casefold()).strip("_")
-    name = _COMMON_NAMES.get(name, name)
-    unknown = name in {"", "nan", "none", "unknown", "unspecified"} or name.startswith("ncbitaxon")
-    return None if unknown or not re.match(SPECIES_PATTERN, name) else name

@@ -15,9 +15,10 @@ from shared.errors import CorruptMatrixError, EmptyMatrixError, UnsupportedForma
 from worker.matrices.blocks import Indices, Values
 from worker.matrices.counts import refuse_impossible
 from worker.matrices.digits import MANTISSA_DIGITS, Bytes, read_index, read_number
+from worker.matrices.lines import LineReader, Lines
 from worker.matrices.pipeline import overlapped
 from worker.matrices.regroup import Triplets
-from worker.matrices.streams import Source, inflated, line_blocks
+from worker.matrices.streams import Source, inflated
 
 BANNER: Final = b"%%matrixmarket"
 """How the first line begins, in lower case."""
@@ -50,7 +51,7 @@ class Shape:
 class _Parsed:
     """Entries of ``lines`` lines of ``text``; the line after them, which starts at ``at``, may have a ``problem``."""
 
-    text: bytearray
+    text: Lines
     rows: Indices
     columns: Indices
     values: Values
@@ -120,10 +121,12 @@ class Entries:
         line = self._shape.header_lines
         with inflated(self._source) as stream:
             read_shape(stream, self.name)
-            for parsed in overlapped(line_blocks(stream, self.name, self._text_bytes), self._parsed):
+            reader = LineReader(stream, self.name, self._text_bytes)
+            for parsed in overlapped(iter(reader), self._parsed):
                 done += len(parsed.values)
                 line += parsed.lines
                 self._check(parsed, done, line)
+                reader.give_back(parsed.text)
                 rows, columns = parsed.rows, parsed.columns
                 yield (columns, rows, parsed.values) if self._cells_in_columns else (rows, columns, parsed.values)
         if done < self._shape.n_entries:
@@ -132,13 +135,13 @@ class Entries:
                 f" {self._shape.n_entries:,}; it was cut off, send it again"
             )
 
-    def _parsed(self, text: bytearray, room: int | None = None) -> _Parsed:
+    def _parsed(self, text: Lines, room: int | None = None) -> _Parsed:
         """At most ``room`` entries, all if it is None."""
-        room = len(text) // MIN_LINE_BYTES + 1 if room is None else room
+        room = text.n_bytes // MIN_LINE_BYTES + 1 if room is None else room
         rows, columns = np.empty(room, np.int32), np.empty(room, np.int32)
         values = np.empty(room, np.float32)
         sides = (self._shape.n_rows, self._shape.n_columns)
-        count, lines, problem, at = _parse(np.frombuffer(text, np.uint8), sides, rows, columns, values)
+        count, lines, problem, at = _parse(text.array, sides, rows, columns, values)
         return _Parsed(text, rows[:count], columns[:count], values[:count], lines, problem, at)
 
     def _check(self, parsed: _Parsed, done: int, line: int) -> None:
@@ -150,9 +153,9 @@ class Entries:
                 " of its header"
             )
         if parsed.problem != _FINE:
-            self._complain(parsed.problem, parsed.text[parsed.at : parsed.text.index(b"\n", parsed.at)], line + 1)
+            self._complain(parsed.problem, parsed.text.line_at(parsed.at), line + 1)
 
-    def _complain(self, problem: int, text: bytearray, line: int) -> NoReturn:
+    def _complain(self, problem: int, text: bytes, line: int) -> NoReturn:
         place = f"{self.name}, line {line:,}"
         if problem == _VALUE:
             refuse_impossible(float(text.split()[2]), place)
@@ -267,6 +270,6 @@ def _skip_blanks(text: Bytes, at: int) -> int:
     return at
 
 
-def _shown(line: bytes | bytearray) -> str:
+def _shown(line: bytes) -> str:
     text = line[:SHOWN_CHARACTERS].decode("utf-8", errors="replace").strip()
     return f"“{text}”"

@@ -7,8 +7,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from worker.matrices.features import SPECIES_OF_PREFIX, prefix_of, without_genome
+from worker.matrices.features import prefix_of, without_genome
 from worker.matrices.matrix import Genes
+from worker.matrices.species import SPECIES_OF_PREFIX
 
 _SYMBOL_PREFIXES: Final = ("mt-", "mt:")
 """Human ``MT-``, mouse and zebrafish ``mt-``, rat ``Mt-``, fly ``mt:``; any case."""

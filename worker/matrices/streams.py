@@ -5,7 +5,7 @@ import io
 import lzma
 import tarfile
 import zipfile
-from collections.abc import Buffer, Callable, Iterator
+from collections.abc import Buffer, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, cast, override
@@ -24,8 +24,6 @@ RATIO_GRACE_BYTES: Final = 67_108_864
 """Below this much (64 MiB) a ratio does no harm."""
 MAX_INFLATED_BYTES: Final = 2**40
 """1 TiB: some thirty times the text of the largest matrix published (1.3 M cells, 2.6 G entries)."""
-MAX_LINE_BYTES: Final = 2**28
-"""256 MiB: a row of text with 100 M values."""
 _GZIP_FRAMED: Final = 31
 """Window bits that ask zlib's interface for a gzip header and trailer."""
 
@@ -185,23 +183,3 @@ def head(source: Source) -> bytes:
     """Its first bytes, inflated if they are gzip."""
     with inflated(source) as stream:
         return stream.read(HEAD_BYTES)
-
-
-def line_blocks(stream: io.BufferedReader, name: str, size: int) -> Iterator[bytearray]:
-    """Whole lines, about ``size`` bytes at a time; the last line is given an end if it has none."""
-    rest = bytearray()
-    while True:
-        block = bytearray(len(rest) + max(size, len(rest)))
-        block[: len(rest)] = rest
-        filled = len(rest) + stream.readinto(memoryview(block)[len(rest) :])
-        if filled == len(rest):
-            break
-        end = block.rfind(b"\n", len(rest), filled) + 1
-        rest = block[end:filled]
-        if len(rest) > MAX_LINE_BYTES:
-            raise CorruptMatrixError(f"{name}: a line is longer than {MAX_LINE_BYTES:,} bytes")
-        if end:
-            del block[end:]
-            yield block
-    if rest:
-        yield rest + b"\n"

@@ -3,9 +3,10 @@
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from worker.matrices.annotations import agreed_species, is_annotation, library_l
 from worker.matrices.features import Features, filled, from_columns, is_feature_column
 from worker.matrices.matrix import Cells, Strings
 from worker.matrices.streams import Source, inflated
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 CELL_COLUMNS: Final = (
     "cellkey",
@@ -74,27 +78,35 @@ def read_cells(source: Source) -> CellTable:
 
 def _read(source: Source, wanted: Callable[[str], bool], headerless: Sequence[str]) -> Table:
     """The wanted columns; of a table without a header the first ones, called ``headerless``."""
-    lines = _lines(source)
-    first_line, first = next(lines, (0, []))
-    named = any(map(wanted, first))
-    width = len(first)
-    names = first if named else [*headerless[:width], *[""] * (width - len(headerless))]
-    chosen = [place for place, name in enumerate(names) if place == 0 or (name and (not named or wanted(name)))]
-    values: list[list[str]] = [[] for _ in chosen]
-    # of texts that millions of cells share, one each
-    seen: list[dict[str, str] | None] = [{} if is_annotation(names[place]) else None for place in chosen]
-    rows = lines if named else chain([(first_line, first)] if first else [], lines)
-    while some := list(islice(rows, ROWS_AT_ONCE)):
-        for line, fields in some:
-            if len(fields) != width:
-                raise CorruptMatrixError(
-                    f"{source.name}, line {line:,}: {len(fields)} fields, but the first line has {width}; send it again"
-                )
-        for column, place, texts in zip(values, chosen, seen, strict=True):
-            own = [fields[place] for _, fields in some]
-            column.extend(own if texts is None else [texts.setdefault(text, text) for text in own])
+    with _opened(source) as lines:
+        rows: Iterator[list[str]] = filter(None, lines)
+        first = next(rows, [])
+        named = any(map(wanted, first))
+        width = len(first)
+        names = first if named else [*headerless[:width], *[""] * (width - len(headerless))]
+        chosen = [place for place, name in enumerate(names) if place == 0 or (name and (not named or wanted(name)))]
+        values: list[list[str]] = [[] for _ in chosen]
+        # of texts that millions of cells share, one each
+        seen: list[dict[str, str] | None] = [{} if is_annotation(names[place]) else None for place in chosen]
+        rows = rows if named or not first else chain([first], rows)
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            if set(map(len, some)) != {width}:
+                _refuse_ragged(source, width)
+            for column, place, texts in zip(values, chosen, seen, strict=True):
+                own = [fields[place] for fields in some]
+                column.extend(own if texts is None else [texts.setdefault(text, text) for text in own])
     columns = {names[place]: _strings(column) for place, column in zip(chosen, values, strict=True)}
     return Table(columns, named)
+
+
+def _refuse_ragged(source: Source, width: int) -> NoReturn:
+    """Name the first line that is not ``width`` fields wide, after another look at the table."""
+    with _opened(source) as lines:
+        fields = next(fields for fields in lines if len(fields) not in {0, width})
+        line = lines.line_num
+    raise CorruptMatrixError(
+        f"{source.name}, line {line:,}: {len(fields)} fields, but the first line has {width}; send it again"
+    )
 
 
 def _strings(values: list[str]) -> Strings:
@@ -103,22 +115,22 @@ def _strings(values: list[str]) -> Strings:
     return array
 
 
-def _lines(source: Source) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields of each line that is not blank."""
-    line = 0
+@contextmanager
+def _opened(source: Source) -> Iterator["Reader"]:
+    """The fields of each line; CorruptMatrixError, with the line, where whoever reads them comes on what is no text."""
+    lines = None
     with io.TextIOWrapper(inflated(source, MAX_TABLE_BYTES), "utf-8-sig", newline="") as text:
         try:
             first = text.readline()
             delimiter, quoting = ("\t", _tab_quoting(first)) if "\t" in first or "," not in first else (",", 0)
-            rows = csv.reader(chain([first], text), delimiter=delimiter, quoting=quoting)
-            for fields in rows:
-                line = rows.line_num
-                if fields:
-                    yield line, fields
-        except UnicodeDecodeError as error:
-            raise CorruptMatrixError(f"{source.name}, after line {line:,}: no UTF-8 text ({error.reason})") from error
-        except csv.Error as error:
-            raise CorruptMatrixError(f"{source.name}, after line {line:,}: no table ({error})") from error
+            lines = csv.reader(chain([first], text), delimiter=delimiter, quoting=quoting)
+            yield lines
+        except (UnicodeDecodeError, csv.Error) as error:
+            found = (
+                f"no UTF-8 text ({error.reason})" if isinstance(error, UnicodeDecodeError) else f"no table ({error})"
+            )
+            line = lines.line_num if lines else 0
+            raise CorruptMatrixError(f"{source.name}, after line {line:,}: {found}") from error
 
 
 def _tab_quoting(first: str) -> Literal[0, 3]:

@@ -17,8 +17,9 @@ from worker.matrices import hdf5
 from worker.matrices.blocks import select
 from worker.matrices.compressed import Compressed
 from worker.matrices.counted import CountedMatrix
-from worker.matrices.features import Features, are_genes, species_of_genome
+from worker.matrices.features import Features, are_genes
 from worker.matrices.matrix import Cells, CountBlock
+from worker.matrices.species import species_of_genome
 
 _PARTS: Final = frozenset({"barcodes", "data", "indices", "indptr", "shape"})
 

@@ -25,11 +25,12 @@ from worker.matrices.counted import CountedMatrix
 from worker.matrices.counts import refuse_impossible
 from worker.matrices.digits import MANTISSA_DIGITS, Bytes, read_number
 from worker.matrices.features import Features, filled, is_feature_column, looks_stable
+from worker.matrices.lines import MAX_LINE_BYTES, LineReader, Lines
 from worker.matrices.matrix import Cells, CountBlock, Strings
 from worker.matrices.pipeline import overlapped
 from worker.matrices.regroup import Regroup
 from worker.matrices.store import StoreWriter
-from worker.matrices.streams import MAX_LINE_BYTES, Source, inflated, line_blocks
+from worker.matrices.streams import Source, inflated
 from worker.matrices.tables import CELL_COLUMNS, CellTable, read_cells, read_features
 
 TEXT_BYTES: Final = 4_194_304
@@ -89,18 +90,20 @@ def open_text(
     """The matrix, after a pass over the file, ``text_bytes`` at once; UnsupportedFormatError if rows are no numbers."""
     with inflated(source) as stream:
         header = stream.readline(MAX_LINE_BYTES).removeprefix(_UTF8_MARK)
-        pieces = line_blocks(stream, source.name, text_bytes)
-        start = next(pieces, bytearray())
-        layout = _layout(header, start.lstrip(b"\r\n").partition(b"\n")[0], source.name)
+        reader = LineReader(stream, source.name, text_bytes)
+        pieces = iter(reader)
+        start = next(pieces, Lines(bytearray(), 0))
+        layout = _layout(header, bytes(start).lstrip(b"\r\n").partition(b"\n")[0], source.name)
         with closing(overlapped(chain([start], pieces), partial(_parsed, layout))) as parsed:
-            lines = _Lines(source.name, layout)
+            labelled = _LabelReader(source.name, layout)
             first = next(parsed)
-            labels = lines.labels(first)
+            labels = labelled.labels(first)
             genes_in_rows, why = _orientation(layout, labels)
             rows = _Rows(layout, room, genes_in_rows=genes_in_rows)
             rows.take(labels, first)
             for piece in parsed:
-                rows.take(lines.labels(piece), piece)
+                rows.take(labelled.labels(piece), piece)
+                reader.give_back(piece.text)
     features, cells = _sides(rows.labels, layout, genes_in_rows=genes_in_rows)
     table = CellTable(cells)
     if beside and beside.features:
@@ -126,7 +129,7 @@ def _delimiter(header: bytes) -> str:
     return best
 
 
-def _layout(header: bytes, row: bytearray, name: str) -> Layout:
+def _layout(header: bytes, row: bytes, name: str) -> Layout:
     delimiter = _delimiter(header)
     if not row.strip():
         raise EmptyMatrixError(f"{name}: a header and no rows")
@@ -189,7 +192,7 @@ def _are_barcodes(labels: Sequence[str]) -> bool:
 class _Parsed:
     """Entries of lines, rows from 0, and where their labels are; a ``problem`` with a ``field`` stands ``at`` there."""
 
-    text: bytearray
+    text: Lines
     spans: npt.NDArray[np.int64]
     rows: Indices
     columns: Indices
@@ -200,18 +203,18 @@ class _Parsed:
     at: int
 
 
-def _parsed(layout: Layout, text: bytearray) -> _Parsed:
-    n_lines = text.count(b"\n")
+def _parsed(layout: Layout, text: Lines) -> _Parsed:
+    n_lines = text.memory.count(b"\n", 0, text.n_bytes)
     spans = np.empty((n_lines, layout.n_labels, 2), np.int64)
-    room = len(text) // 2 + 1
+    room = text.n_bytes // 2 + 1
     rows, columns, values = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float32)
     sizes = (ord(layout.delimiter), len(layout.columns))
     entries = (rows, columns, values)
-    n_rows, count, problem, field, at = _parse(np.frombuffer(text, np.uint8), *sizes, spans, entries)
+    n_rows, count, problem, field, at = _parse(text.array, *sizes, spans, entries)
     return _Parsed(text, spans[:n_rows], rows[:count], columns[:count], values[:count], n_lines, problem, field, at)
 
 
-class _Lines:
+class _LabelReader:
     """Keeps count of the lines for messages; gives their labels."""
 
     def __init__(self, name: str, layout: Layout) -> None:
@@ -222,11 +225,11 @@ class _Lines:
     def labels(self, parsed: _Parsed) -> list[list[str]]:
         """A list for each label column; CorruptMatrixError where something is wrong with the lines."""
         if parsed.problem != _FINE:
-            self._complain(parsed.problem, parsed.field, parsed.text, parsed.at)
+            self._complain(parsed.problem, parsed.field, parsed.text.memory, parsed.at)
         self._line += parsed.n_lines
         try:
             return [
-                [_label(parsed.text[start:end]) for start, end in parsed.spans[:, column].tolist()]
+                [_label(parsed.text.memory[start:end]) for start, end in parsed.spans[:, column].tolist()]
                 for column in range(self._layout.n_labels)
             ]
         except UnicodeDecodeError as error:

@@ -1,0 +1,120 @@
+"""The species of a matrix, from what its file calls it, and from the ids of its genes."""
+
+import re
+from collections import Counter
+from typing import Final
+
+from shared.messages import SPECIES_PATTERN
+from worker.matrices.features import genome_before, prefix_of
+from worker.matrices.matrix import Strings
+
+SPECIES_OF_PREFIX: Final = {
+    "ENSG": "homo_sapiens",
+    "ENSMUSG": "mus_musculus",
+    "ENSRNOG": "rattus_norvegicus",
+    "ENSDARG": "danio_rerio",
+    "ENSMMUG": "macaca_mulatta",
+    "ENSMFAG": "macaca_fascicularis",
+    "ENSMICG": "microcebus_murinus",
+    "ENSCJAG": "callithrix_jacchus",
+    "ENSGGOG": "gorilla_gorilla",
+    "ENSPTRG": "pan_troglodytes",
+    "ENSOCUG": "oryctolagus_cuniculus",
+    "ENSSSCG": "sus_scrofa",
+    "FBgn": "drosophila_melanogaster",
+    "WBGene": "caenorhabditis_elegans",
+}
+"""Prefixes of Ensembl's stable ids, https://www.ensembl.org/info/genome/stable_ids/prefixes.html"""
+_TAXA: Final = {
+    "NCBITaxon:9606": "homo_sapiens",
+    "NCBITaxon:10090": "mus_musculus",
+    "NCBITaxon:10116": "rattus_norvegicus",
+    "NCBITaxon:7955": "danio_rerio",
+    "NCBITaxon:9544": "macaca_mulatta",
+    "NCBITaxon:9541": "macaca_fascicularis",
+    "NCBITaxon:30608": "microcebus_murinus",
+    "NCBITaxon:9483": "callithrix_jacchus",
+    "NCBITaxon:9593": "gorilla_gorilla",
+    "NCBITaxon:9595": "gorilla_gorilla",
+    "NCBITaxon:9598": "pan_troglodytes",
+    "NCBITaxon:9986": "oryctolagus_cuniculus",
+    "NCBITaxon:9823": "sus_scrofa",
+    "NCBITaxon:7227": "drosophila_melanogaster",
+    "NCBITaxon:6239": "caenorhabditis_elegans",
+}
+"""The species that CELLxGENE takes (schema 7.1); 9595 is the western lowland gorilla, a subspecies."""
+_COMMON_NAMES: Final = {
+    "human": "homo_sapiens",
+    "mouse": "mus_musculus",
+    "rat": "rattus_norvegicus",
+    "zebrafish": "danio_rerio",
+    "gorilla_gorilla_gorilla": "gorilla_gorilla",
+}
+_GENOMES: Final = {
+    "grch": "homo_sapiens",
+    "hg": "homo_sapiens",
+    "grcm": "mus_musculus",
+    "mm": "mus_musculus",
+    "mratbn": "rattus_norvegicus",
+    "rn": "rattus_norvegicus",
+    "rnor": "rattus_norvegicus",
+    "danrer": "danio_rerio",
+    "grcz": "danio_rerio",
+    "mmul": "macaca_mulatta",
+    "sscrofa": "sus_scrofa",
+    "bdgp": "drosophila_melanogaster",
+    "dm": "drosophila_melanogaster",
+    "ce": "caenorhabditis_elegans",
+    "wbcel": "caenorhabditis_elegans",
+}
+"""How assemblies' names begin (GRCh38, hg19, GRCm39, mm10, Rnor_6.0), before a number."""
+_MOSTLY: Final = 0.9
+_SEVERAL: Final = 0.05
+"""Of the genes: fewer of another species are additions (transgenes)."""
+
+
+class SpeciesOfIds:
+    """What the ids of genes, (genes,), tell."""
+
+    def __init__(self, ids: Strings) -> None:
+        self._n_genes = len(ids)
+        prefixes = Counter(prefix_of(name) or genome_before(name) for name in ids)
+        self._counts: Counter[str | None] = Counter()
+        """Genes by the species of their stable id, or else of the genome before their name; None: of another."""
+        for prefix, count in prefixes.items():
+            if prefix:
+                self._counts[SPECIES_OF_PREFIX.get(prefix) or species_of_genome(prefix)] += count
+
+    @property
+    def single(self) -> str | None:
+        """The species; None where they do not agree, or are of another kind."""
+        species, count = max(self._counts.items(), key=lambda item: item[1], default=(None, 0))
+        told = self._counts.total()
+        return species if told * 2 >= self._n_genes and count >= _MOSTLY * told else None
+
+    @property
+    def several(self) -> str | None:
+        """A sentence where they are of more than one species, as in a mixture of human and mouse cells."""
+        enough = _SEVERAL * self._n_genes
+        found = {species or "others": count for species, count in self._counts.items() if count >= enough}
+        if len(found) <= 1:
+            return None
+        listed = " and ".join(f"{count:,} of {species}" for species, count in sorted(found.items()))
+        return f"The genes are {listed}: all are taken together, of no single species."
+
+
+def species_of_genome(genome: str) -> str | None:
+    """The species that an assembly's name tells (``GRCh38``, ``mm10_chr19``)."""
+    match = re.match(r"([a-z]+)_?\d", genome.strip().casefold())
+    return _GENOMES.get(match[1]) if match else None
+
+
+def species_name(label: str) -> str | None:
+    """A species as keys write it (``homo_sapiens``), from a name or an NCBI taxon; None where it is neither."""
+    label = label.strip()
+    if label in _TAXA:
+        return _TAXA[label]
+    name = re.sub(r"\W+", "_", label.casefold()).strip("_")
+    name = _COMMON_NAMES.get(name, name)
+    unknown = name in {"", "nan", "none", "unknown", "unspecified"} or name.startswith("ncbitaxon")
+    return None if unknown or not re.match(SPECIES_PATTERN, name) else name

@@ -17,6 +17,7 @@ import numpy as np
 from shared import __version__, keys
 from shared.manifest import Entity, Figure, Library, Manifest, Skipped, Table, fingerprint
 from shared.messages import now
+from worker import heap
 from worker.fetch import Fetched, hash_file
 from worker.figures.drawing import Drawing
 from worker.figures.tables import write_tables
@@ -42,10 +43,16 @@ class Request:
 
 def build(request: Request, inputs: Sequence[Fetched], folder: Path, progress: Progress) -> Manifest:
     """Figures and tables of every species and library below ``folder``, and the manifest that names them."""
+
+    def begin(stage: str) -> None:
+        heap.give_back()
+        progress(stage)
+
+    heap.keep_freed()
     with tempfile.TemporaryDirectory(dir=folder, prefix="stores-") as scratch:
-        progress("read")
+        begin("read")
         gathered = gather(request.project_id, inputs, Path(scratch))
-        entities = tuple(_entity(request, group, folder, progress) for group in gathered.groups)
+        entities = tuple(_entity(request, group, folder, begin) for group in gathered.groups)
     return Manifest(
         project_id=request.project_id,
         generated_at=now(),

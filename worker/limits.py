@@ -1,6 +1,5 @@
 """What one project may use, from what the container has."""
 
-import ctypes
 import resource
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,6 @@ THREADS: Final = {
 """Environment of whoever computes, unless given. OpenBLAS threads wait by spinning: on cores that others use too, the
 eigenvectors of 2,000 genes took 5 to 14 s with two threads, 1 to 2 s with one. Numba's default layer aborts forked
 children."""
-MAPPED_FROM_BYTES: Final = 33_554_432
-KEPT_FREE_BYTES: Final = 134_217_728
-"""From 32 MiB on an allocation is a mapping of its own, which goes back to the kernel when it is freed; of less than
-that, up to 128 MiB stay with the process for what comes next."""
-_M_TRIM_THRESHOLD: Final = -1
-_M_MMAP_THRESHOLD: Final = -3
-"""Parameters of mallopt(3)."""
 _CGROUPS: Final = (
     (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current"), "inactive_file"),
     (
@@ -95,18 +87,6 @@ def bound_memory(mib: int) -> None:
     if (has := _kib(_read(Path("/proc/self/status")), "VmData:")) is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (has * 1_024 + mib * MIB, hard))
-
-
-def keep_freed_memory() -> None:
-    """Use again what is freed, where the C library can (glibc): blocks of counts are taken and let go all the time.
-
-    By itself it gives a megabyte back to the kernel as soon as it is free, and every page of the next one is faulted in
-    and cleared: a quarter of the time that reading takes (measured).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, KEPT_FREE_BYTES)
 
 
 def _fields(text: str) -> dict[str, int]:

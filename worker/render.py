@@ -8,7 +8,6 @@ from pathlib import Path
 from shared.errors import AccessDeniedError, MatrixNotFoundError, SettingsError
 from shared.manifest import Input, Manifest
 from shared.messages import PROJECT_ID_PATTERN
-from worker import limits
 from worker.beside import found_in_folder
 from worker.build import Progress, Request, build
 from worker.fetch import Fetched, hash_file
@@ -28,7 +27,6 @@ def render(matrix: Path, project_id: str, out: Path, figure_formats: tuple[str, 
         raise SettingsError(f"--out {out}: no folder that can be written to")
     if not os.access(matrix, os.R_OK):
         raise AccessDeniedError(f"{matrix}: not to be read by this user")
-    limits.keep_freed_memory()
     with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as name, scratch.writing(out):
         folder = Path(name)
         stages = Stages(progress, stage="start")

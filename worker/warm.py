@@ -15,7 +15,6 @@ from threadpoolctl import threadpool_limits
 import worker.cli  # the parent's main module, which multiprocessing imports in every child
 import worker.job  # noqa: F401 - what every child needs
 from shared.manifest import Input
-from worker import limits
 from worker.build import Request, build
 from worker.fetch import Fetched
 
@@ -43,5 +42,4 @@ def _warm() -> None:
         build(Request("warm", "", ("png",)), [Fetched(path, known)], Path(folder), lambda _: None)
 
 
-limits.keep_freed_memory()
 _warm()

@@ -27,9 +27,9 @@ from tests.bench.interruption import unwound
 from tests.bench.population import SAMPLE
 from tests.bench.processes import Cost, own_peak_mib
 from tests.bench.synthetic import CACHE, ensure
+from worker import heap
 from worker.fetch import Fetched
 from worker.gather import gather
-from worker.limits import keep_freed_memory
 
 DEFAULT_CELLS: Final = (30_000,)
 INFLATED_BYTES: Final = 1_048_576
@@ -40,7 +40,7 @@ TIMES_INFLATING: Final = 3.0
 
 def to_store(archive: Path) -> None:
     """Every count checked, summed and stored, in a process prepared as workers are."""
-    keep_freed_memory()
+    heap.keep_freed()
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         known = Input(uri=archive.name, version="", size_bytes=archive.stat().st_size, sha256="")
         gather("bench", [Fetched(archive, known)], Path(scratch))

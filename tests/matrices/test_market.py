@@ -241,6 +241,7 @@ def test_a_cell_with_more_entries_than_are_kept_is_summed_on_the_way(tmp_path: P
         (MARKET.replace(b"2 2 7", b"9" * 60 + b" 2 7"), r"line 6: row 9{54,60} is not among 1 to 3"),
         (MARKET.replace(b"2 2 7", b"2 " + b"9" * 60 + b" 7"), r"line 6: column 9{52,60} is not among 1 to 4"),
         (MARKET.replace(b"2 2 7", b"18446744073709551618 2 7"), r"line 6: row 18446744073709551618 is not among"),
+        (MARKET.replace(b"2 2 7", b"0" * 17 + b"13 2 7"), r"line 6: row 0{17}13 is not among 1 to 3"),
         (MARKET.replace(b"2 2 7", b"22 7"), r"line 6: expected “row column value”, found “22 7”"),
         (MARKET.replace(b"2 2 7", b"2.0 2 7"), r"line 6: expected “row column value”"),
         (MARKET.replace(b"2 2 7", b"\xff\xfe"), r"line 6: expected “row column value”"),

@@ -87,16 +87,20 @@ def read_number(text: Bytes, at: int, end: int) -> tuple[float, int]:
 
 @njit(cache=True, nogil=True)
 def read_index(text: Bytes, at: int, end: int) -> tuple[int, int]:
-    """The whole number at ``at``, negative or not, and the place after it; (0, at) where there is none."""
+    """The whole number at ``at``, negative or not, and the place after it; (0, at) where there is none.
+
+    Of more than MANTISSA_DIGITS digits, noughts before them aside, the first ones: more than any index.
+    """
     place = at
     negative = place < end and text[place] == _MINUS
     if negative:
         place += 1
     start = place
-    number = 0
+    number = digits = 0
     while place < end and _ZERO <= text[place] <= _NINE:
-        if place - start < MANTISSA_DIGITS:
+        if digits < MANTISSA_DIGITS:
             number = number * 10 + (text[place] - _ZERO)
+            digits += number > 0
         place += 1
     if place == start:
         return 0, at

@@ -97,8 +97,10 @@ def _layout(file: h5py.File, place: str, genes_at: str) -> Layout | None:
         return Layout(place, _DENSE, int(node.shape[0]), int(node.shape[1]), genes_at)
     kind = str(_attribute(node, "encoding-type", "h5sparse_format")).removesuffix("_matrix")
     shape = np.asarray(_attribute(node, "shape", "h5sparse_shape"))
-    if kind not in {_ROWS, _COLUMNS} or shape.shape != (2,):
+    if kind not in {_ROWS, _COLUMNS}:
         raise UnsupportedFormatError(f"{place} is stored as “{kind}”, which is not read; send it as CSR, CSC or dense")
+    if shape.shape != (_SIDES,) or shape.dtype.kind not in "iu":
+        raise CorruptMatrixError(f"{place}: its attribute “shape” is {shape}, expected two whole numbers")
     return Layout(place, kind, int(shape[0]), int(shape[1]), genes_at)
 
 

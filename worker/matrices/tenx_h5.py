@@ -51,7 +51,7 @@ def _matrices(group: h5py.Group, path: Path, name: str, inside: str) -> Iterator
     genomes = _genomes(features)
     several = len(genomes) > 1
     for genome, chosen in genomes.items():
-        blocks = partial(_blocks, where, chosen if several else None)
+        blocks = partial(_blocks, where, (len(cells), len(features)), chosen if several else None)
         yield CountedMatrix(
             place=f"{name}, {where}",
             name=" ".join(filter(None, (inside, genome))),
@@ -99,10 +99,11 @@ def _chosen(features: Features, chosen: npt.NDArray[np.bool_]) -> Features:
     return Features(features.ids[chosen], features.symbols[chosen], kinds)
 
 
-def _blocks(name: str, chosen: npt.NDArray[np.bool_] | None, file: h5py.File) -> Iterator[CountBlock]:
-    n_features, n_cells = hdf5.read(file[name]["shape"]).tolist()
+def _blocks(
+    name: str, sides: tuple[int, int], chosen: npt.NDArray[np.bool_] | None, file: h5py.File
+) -> Iterator[CountBlock]:
     places = None if chosen is None else (np.cumsum(chosen) - 1).astype(np.int32)
-    for _, block in Compressed(file[name], n_cells, n_features).pieces():
+    for _, block in Compressed(file[name], *sides).pieces():
         if chosen is None or places is None:
             yield block
         else:

@@ -2,6 +2,8 @@
 
 BIN := .venv/bin
 STAMP := .venv/.installed
+KERNELS := .venv/.kernels
+READY := $(STAMP) $(KERNELS)
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.12 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
 
@@ -20,10 +22,15 @@ install: $(STAMP) ## the environment in .venv, with the three commands
 $(STAMP): requirements/dev.txt pyproject.toml
 	@PYTHON="$(PYTHON)" .ci/install
 
-demo: $(STAMP) ## the fleet on this machine: samples from queue to figures, kept in .demo; ARGS=--fresh starts over
+# numba keeps compiled kernels, and does not see that what one calls in another file has changed.
+$(KERNELS): $(wildcard worker/matrices/*.py worker/stats/*.py) | $(STAMP)
+	@rm -f worker/*/__pycache__/*.nb[ic]
+	@touch $@
+
+demo: $(READY) ## the fleet on this machine: samples from queue to figures, kept in .demo; ARGS=--fresh starts over
 	@exec $(BIN)/dpss-local demo $(ARGS) # exec: a signal to make is a signal to the demo
 
-test: $(STAMP) ## all tests; ARGS='-k sample' some of them
+test: $(READY) ## all tests; ARGS='-k sample' some of them
 	@exec $(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 lint: $(STAMP) ## style, types, and who may import whom
@@ -36,28 +43,28 @@ format: $(STAMP) ## style, where it can be put right by itself
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-chaos: $(STAMP) ## three workers killed, frozen and cut off for minutes, and what became of each message; ARGS=--help
+chaos: $(READY) ## three workers killed, frozen and cut off for minutes, and what became of each message; ARGS=--help
 	@exec $(BIN)/python -m tests.chaos $(ARGS)
 
-bench: $(STAMP) ## from archive to figures beside scanpy, as ratios of time and memory; ARGS='3000 30000 100000'
+bench: $(READY) ## from archive to figures beside scanpy, as ratios of time and memory; ARGS='3000 30000 100000'
 	@exec $(BIN)/python -m tests.bench.speed $(ARGS)
 
-bench-read: $(STAMP) ## how fast an archive is read, beside scipy.io.mmread and beside inflating alone
+bench-read: $(READY) ## how fast an archive is read, beside scipy.io.mmread and beside inflating alone
 	@exec $(BIN)/python -m tests.bench.reading $(ARGS)
 
-bench-atlas: $(STAMP) ## 100,000 and 1.3 million cells: time by stage, and memory; ARGS='300000 --format h5ad'
+bench-atlas: $(READY) ## 100,000 and 1.3 million cells: time by stage, and memory; ARGS='300000 --format h5ad'
 	@exec $(BIN)/python -m tests.bench.atlas $(ARGS)
 
-fidelity: $(STAMP) ## the worker's statistics beside those of scanpy in memory; ARGS=100000
+fidelity: $(READY) ## the worker's statistics beside those of scanpy in memory; ARGS=100000
 	@exec $(BIN)/python -m tests.bench.fidelity $(ARGS)
 
-bench-queue: $(STAMP) ## how fast a worker settles what is up to date, beside a bare receive-get-delete loop
+bench-queue: $(READY) ## how fast a worker settles what is up to date, beside a bare receive-get-delete loop
 	@exec $(BIN)/python -m tests.bench.queue $(ARGS)
 
-bench-start: $(STAMP) ## from a message to the first byte of its matrix, in a warm worker and in a cold process
+bench-start: $(READY) ## from a message to the first byte of its matrix, in a warm worker and in a cold process
 	@exec $(BIN)/python -m tests.bench.start $(ARGS)
 
-fuzz: $(STAMP) ## inputs searched for that break a parser's promises; ARGS='--minutes 5 --target market'
+fuzz: $(READY) ## inputs searched for that break a parser's promises; ARGS='--minutes 5 --target market'
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/fuzz.txt
 	@exec $(BIN)/python -m tests.fuzz $(ARGS)
 

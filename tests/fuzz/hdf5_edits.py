@@ -18,6 +18,8 @@ _FIXED_LENGTHS: Final = (1, 2, 4)
 """Bases whose bytes may be flipped: HDF5 takes whatever memory a damaged text of variable length claims (4 GiB), before
 anybody can look at it. A project's process has a ceiling for that."""
 _MOST_EDITS: Final = 12
+_MOST_BYTES: Final = 2**20
+"""Of a dataset that an edit reads; the bases have less, but an edit before may have made it claim more."""
 _CANNOT_BE: Final = (ArithmeticError, AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 """What an edit raises that does not apply to its node."""
 
@@ -76,6 +78,8 @@ def _edit(file: h5py.File, numbers: Iterator[int]) -> bool:
     file.visit(names.append)
     name = names[next(numbers, 0) % len(names)]
     node, argument = file[name], next(numbers, 0)
+    if isinstance(node, h5py.Dataset) and node.nbytes > _MOST_BYTES:
+        return True
     edits = [_remove, _rename, _retype, _shorten, _inflate, _set_value, _set_value, _drop_attribute, _set_attribute]
     edits[kind % len(edits)](file, name, node, argument)
     return True

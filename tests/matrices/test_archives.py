@@ -389,7 +389,7 @@ def test_an_archive_of_too_many_members_is_refused(tmp_path: Path) -> None:
         (
             "run/barcodes.tsv",
             b"cell-1\ncell-\xff\ncell-3\ncell-4\n",
-            r"run/barcodes\.tsv, after line \d: no UTF-8 text",
+            r"run/barcodes\.tsv, line 2: no UTF-8 text .*; save it as UTF-8",
         ),
         ("run/genes.tsv", b"a\tA\nb\nc\tC\n", r"run/genes\.tsv, line 2: 1 fields, but the first line has 2"),
     ],

@@ -35,7 +35,7 @@ def opened(path: Path, name: str) -> Iterator[h5py.File]:
         try:
             yield file
         except PermanentError as error:
-            raise type(error)(f"{name}: {error}") from error
+            raise type(error)(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
         except Exception as error:
             if isinstance(error, MemoryError) or not _is_of_h5py(error):
                 raise

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, Literal, NoReturn
@@ -125,12 +125,22 @@ def _opened(source: Source) -> Iterator["Reader"]:
             delimiter, quoting = ("\t", _tab_quoting(first)) if "\t" in first or "," not in first else (",", 0)
             lines = csv.reader(chain([first], text), delimiter=delimiter, quoting=quoting)
             yield lines
-        except (UnicodeDecodeError, csv.Error) as error:
-            found = (
-                f"no UTF-8 text ({error.reason})" if isinstance(error, UnicodeDecodeError) else f"no table ({error})"
-            )
+        except UnicodeDecodeError as error:
+            place = f"{source.name}, line {_line_of_no_text(source):,}"
+            raise CorruptMatrixError(f"{place}: no UTF-8 text ({error.reason}); save it as UTF-8") from error
+        except csv.Error as error:
             line = lines.line_num if lines else 0
-            raise CorruptMatrixError(f"{source.name}, after line {line:,}: {found}") from error
+            raise CorruptMatrixError(f"{source.name}, after line {line:,}: no table ({error})") from error
+
+
+def _line_of_no_text(source: Source) -> int:
+    """The first line that is no UTF-8: text is decoded far ahead of the line that is looked at."""
+    number = 0
+    with inflated(source, MAX_TABLE_BYTES) as stream, suppress(UnicodeDecodeError):
+        for line in stream:
+            number += 1
+            line.decode()
+    return number
 
 
 def _tab_quoting(first: str) -> Literal[0, 3]:

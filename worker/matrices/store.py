@@ -6,9 +6,8 @@ stand beside them as float32; every block has a checksum.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numba
 import numpy as np
@@ -21,7 +20,7 @@ from worker.matrices.blocks import Indices, Values, pointers
 from worker.matrices.matrix import CountBlock
 
 STORED_ENTRIES: Final = 524_288
-"""Fewest entries of a stored block, but for the last: what is appended is put together, or cut between cells."""
+"""Fewest entries of a stored block, but for the last; it ends with a cell."""
 NARROW_GENES: Final = 65_536
 """Genes that two bytes tell apart."""
 SPELLED_SHARE: Final = 4
@@ -117,113 +116,150 @@ class StoreWriter:
         with scratch.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._path.write_bytes(b"")
-        self._waiting: list[CountBlock] = []
-        self._n_waiting = 0
+        self._page = _Page(narrow=True)
         self._n_cells = 0
         self._extents: list[Extent] = []
         self._cell_counts: list[npt.NDArray[np.float64]] = []
         self._cell_genes: list[npt.NDArray[np.int32]] = []
-        self._gene_counts = np.zeros(0, np.float64)
-        self._gene_cells = np.zeros(0, np.int64)
+        self._genes = _Sums(np.zeros(0, np.float64), np.zeros(0, np.int64))
 
     def append(self, block: CountBlock) -> None:
         """Take a block; ScratchFullError where there is no room."""
-        self._waiting.append(block)
-        self._n_waiting += len(block.values)
-        if self._n_waiting >= STORED_ENTRIES:
-            self._write(_cut(_joined(self._waiting)))
+        self._genes = self._genes.over(int(block.indices.max(initial=-1)) + 1)
+        if self._page.narrow and len(self._genes.counts) > NARROW_GENES:
+            self._write()
+            self._page = _Page(narrow=False)
+        self._cell_genes.append(np.diff(block.indptr).astype(np.int32))
+        first = 0
+        while first < block.n_cells:
+            full = block.indptr[first] + STORED_ENTRIES - self._page.n_entries
+            last = min(int(np.searchsorted(block.indptr, full)), block.n_cells)
+            cells = CountBlock(block.indptr[first : last + 1], block.indices, block.values)
+            self._cell_counts.append(self._page.take(cells, self._genes))
+            first = last
+            if self._page.n_entries >= STORED_ENTRIES:
+                self._write()
 
     def close(self, n_genes: int) -> Store:
         """What was appended, over ``n_genes`` genes."""
-        if self._waiting:
-            self._write(_cut(_joined(self._waiting)))
-        self._grow(n_genes)
+        self._write()
+        genes = self._genes.over(n_genes)
         return Store(
             self._path,
             tuple(self._extents),
             np.concatenate([np.zeros(0, np.float64), *self._cell_counts]),
             np.concatenate([np.zeros(0, np.int32), *self._cell_genes]),
-            self._gene_counts,
-            self._gene_cells,
+            genes.counts,
+            genes.cells,
         )
 
-    def _write(self, blocks: Iterator[CountBlock]) -> None:
-        for block in blocks:
-            self._write_block(block)
-        self._waiting = []
-        self._n_waiting = 0
-
-    def _write_block(self, block: CountBlock) -> None:
-        n_entries = len(block.values)
-        self._grow(int(block.indices.max(initial=-1)) + 1)
-        counts = np.empty(block.n_cells)
-        bytes_, places = np.empty(n_entries, np.uint8), np.empty(n_entries, np.int32)
-        spelled = _tally(block, counts, self._gene_counts, self._gene_cells, bytes_, places)
-        plain = spelled * SPELLED_SHARE > n_entries
-        narrow = len(self._gene_counts) <= NARROW_GENES
-        genes = block.indices.astype("<u2" if narrow else "<i4")
-        places = places[:spelled]
-        parts = (block.values, genes) if plain else (places, block.values[places], genes, bytes_)
-        packed = b"".join(np.ascontiguousarray(part).data for part in parts)
-        cells = slice(self._n_cells, self._n_cells + block.n_cells)
+    def _write(self) -> None:
+        page = self._page
+        if not page.n_cells:
+            return
+        parts, spelled = page.packed()
+        checksum = 0
         with scratch.writing(self._path.parent), self._path.open("ab") as file:
             offset = file.tell()
-            file.write(packed)
-        checksum = isal_zlib.crc32(packed)
-        kept = None if plain else spelled
-        self._extents.append(Extent(offset, len(packed), checksum, cells, n_entries, narrow, kept))
-        self._cell_counts.append(counts)
-        self._cell_genes.append(np.diff(block.indptr).astype(np.int32))
+            for part in parts:
+                file.write(part)
+                checksum = isal_zlib.crc32(part, checksum)
+            n_bytes = file.tell() - offset
+        cells = slice(self._n_cells, self._n_cells + page.n_cells)
+        self._extents.append(Extent(offset, n_bytes, checksum, cells, page.n_entries, page.narrow, spelled))
         self._n_cells = cells.stop
-
-    def _grow(self, n_genes: int) -> None:
-        more = n_genes - len(self._gene_counts)
-        if more > 0:
-            self._gene_counts = np.append(self._gene_counts, np.zeros(more))
-            self._gene_cells = np.append(self._gene_cells, np.zeros(more, np.int64))
+        page.clear()
 
 
-def _joined(blocks: list[CountBlock]) -> CountBlock:
-    if len(blocks) == 1:
-        return blocks[0]
-    lengths = np.concatenate([np.diff(block.indptr) for block in blocks])
-    indices, values = (np.concatenate(parts) for parts in zip(*((b.indices, b.values) for b in blocks), strict=True))
-    return CountBlock(pointers(lengths), indices, values)
+class _Sums(NamedTuple):
+    """Of each gene, (genes,): the sum of its counts and the cells that have any."""
+
+    counts: npt.NDArray[np.float64]
+    cells: npt.NDArray[np.int64]
+
+    def over(self, n_genes: int) -> "_Sums":
+        """The same over at least so many genes."""
+        more = n_genes - len(self.counts)
+        if more <= 0:
+            return self
+        return _Sums(np.append(self.counts, np.zeros(more)), np.append(self.cells, np.zeros(more, np.int64)))
 
 
-def _cut(block: CountBlock) -> Iterator[CountBlock]:
-    """Pieces of whole cells, of one to two times STORED_ENTRIES each, as far as cells can be cut so."""
-    pieces = max(1, len(block.values) // STORED_ENTRIES)
-    aims = len(block.values) * np.arange(1, pieces) // pieces
-    bounds = np.unique([0, *np.searchsorted(block.indptr, aims), block.n_cells])
-    for start, stop in pairwise(bounds.tolist()):
-        first, last = block.indptr[start], block.indptr[stop]
-        yield CountBlock(block.indptr[start : stop + 1] - first, block.indices[first:last], block.values[first:last])
+class _Page:
+    """A block in the making: what is taken is packed at once, in memory that is used again for the next.
+
+    ``places`` and ``spelled`` are the values that do not fit in their byte.
+    """
+
+    def __init__(self, *, narrow: bool) -> None:
+        self.narrow = narrow
+        self.n_cells = 0
+        self.n_entries = 0
+        self._n_spelled = 0
+        self._genes = np.empty(0, "<u2" if narrow else "<i4")
+        self._bytes = np.empty(0, np.uint8)
+        self._places = np.empty(0, np.int32)
+        self._spelled = np.empty(0, np.float32)
+
+    def take(self, cells: CountBlock, sums: _Sums) -> npt.NDArray[np.float64]:
+        """The cells' sums, (cells,); those of genes are added to ``sums``."""
+        n_entries = self.n_entries + int(cells.indptr[-1] - cells.indptr[0])
+        self._make_room(n_entries)
+        totals = np.empty(cells.n_cells)
+        to = (self._genes, self._bytes, self._places, self._spelled)
+        self._n_spelled = _pack(cells, to, self.n_entries, self._n_spelled, totals, sums)
+        self.n_cells += cells.n_cells
+        self.n_entries = n_entries
+        return totals
+
+    def packed(self) -> tuple[list[memoryview], int | None]:
+        """What is to be written, and how many values are spelled out in it; None if all are."""
+        genes, bytes_ = self._genes[: self.n_entries], self._bytes[: self.n_entries]
+        places, spelled = self._places[: self._n_spelled], self._spelled[: self._n_spelled]
+        if self._n_spelled * SPELLED_SHARE <= self.n_entries:
+            return [part.data for part in (places, spelled, genes, bytes_)], self._n_spelled
+        values = bytes_.astype(np.float32)
+        values[places] = spelled
+        return [values.data, genes.data], None
+
+    def clear(self) -> None:
+        """Begin the next."""
+        self.n_cells = self.n_entries = self._n_spelled = 0
+
+    def _make_room(self, n_entries: int) -> None:
+        if n_entries > len(self._genes):
+            size = max(n_entries, 2 * STORED_ENTRIES)
+            for array in (self._genes, self._bytes, self._places, self._spelled):
+                array.resize(size, refcheck=False)
 
 
 @numba.njit(cache=True, nogil=True)
-def _tally(
-    block: CountBlock,
-    cell_counts: npt.NDArray[np.float64],
-    gene_counts: npt.NDArray[np.float64],
-    gene_cells: npt.NDArray[np.int64],
-    as_bytes: npt.NDArray[np.uint8],
-    places: Indices,
+def _pack(
+    cells: CountBlock,
+    to: tuple[npt.NDArray[np.integer], npt.NDArray[np.uint8], Indices, Values],
+    n_packed: int,
+    n_spelled: int,
+    totals: npt.NDArray[np.float64],
+    sums: _Sums,
 ) -> int:
-    """Take the sums of a block, and each value's byte, 0 where it does not fit in one: how many, and their places."""
-    spelled = 0
-    for cell in range(len(cell_counts)):
+    """Append genes and values to ``to``, of which so many stand there already; 0 for a value that is no byte.
+
+    How many values are spelled out now.
+    """
+    genes, as_bytes, places, spelled = to
+    for cell in range(len(totals)):
         total = 0.0
-        for entry in range(block.indptr[cell], block.indptr[cell + 1]):
-            gene, value = block.indices[entry], block.values[entry]
+        for entry in range(cells.indptr[cell], cells.indptr[cell + 1]):
+            gene, value = np.uint32(cells.indices[entry]), cells.values[entry]
             total += value
-            gene_counts[gene] += value
-            gene_cells[gene] += 1
+            sums.counts[gene] += value
+            sums.cells[gene] += 1
             byte = np.uint8(min(value, np.float32(255)))
             if np.float32(byte) != value:
                 byte = np.uint8(0)
-                places[spelled] = entry
-                spelled += 1
-            as_bytes[entry] = byte
-        cell_counts[cell] = total
-    return spelled
+                places[n_spelled], spelled[n_spelled] = n_packed, value
+                n_spelled += 1
+            genes[n_packed], as_bytes[n_packed] = gene, byte
+            n_packed += 1
+        totals[cell] = total
+    return n_spelled

@@ -22,7 +22,8 @@ from producer.plan import Plan, Request
 from producer.progress import watched
 from producer.published import FigureBucket
 from producer.run import Run
-from producer.sources.canned import CannedSource
+from producer.sources.listed import source
+from producer.sources.named import named
 from producer.sources.project import Candidate, Project
 from shared import aws, messages, telemetry
 from shared.errors import (
@@ -35,7 +36,7 @@ from shared.errors import (
     one_line,
 )
 from shared.messages import Requester
-from shared.settings import ProducerSettings, variable
+from shared.settings import ProducerSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -99,7 +100,7 @@ def run(projects: tuple[str, ...], *, force: bool, dry_run: bool, as_json: bool,
     s3 = clients.s3()
     plan = _plan(settings, s3, "schedule", projects, force=force)
     queue = _work_queue(settings, dry_run=dry_run)
-    tally = Run(plan, _figures(settings, s3), queue, as_json).carry_out(_canned(settings, s3).projects())
+    tally = Run(plan, _figures(settings, s3), queue, as_json).carry_out(source(settings, s3).projects())
     if queue:
         telemetry.metrics(
             {
@@ -135,10 +136,12 @@ def enqueue(
         raise click.UsageError("--matrix belongs to one project: name one PROJECT_ID")
     settings = _configured(given, "figure_bucket", "" if dry_run else "queue_url", lists=not uris)
     s3 = clients.s3()
-    source = _canned(settings, s3)
-    candidates: Iterable[Candidate] = (candidate for each in asked for candidate in source.projects(each))
+    candidates: Iterable[Candidate]
     if uris:
-        candidates = [Project(asked[0], tuple(source.matrix(uri, asked[0]) for uri in uris))]
+        candidates = [Project(asked[0], tuple(named(uri, asked[0], s3) for uri in uris))]
+    else:
+        listed = source(settings, s3)
+        candidates = (candidate for each in asked for candidate in listed.projects(each))
     plan = _plan(settings, s3, "manual", asked, force=force)
     queue = _work_queue(settings, dry_run=dry_run)
     return _verdict(Run(plan, _figures(settings, s3), queue, as_json, missing="failed").carry_out(candidates))
@@ -233,19 +236,11 @@ def replay(
 def _configured(given: dict[str, Any], *required: str, lists: bool = False) -> ProducerSettings:
     """Settings, complete for the command; one that ``lists`` projects needs a source."""
     settings = ProducerSettings.load(os.environ, **given)
-    if lists and settings.source != "canned":
-        raise click.UsageError(
-            f"source {settings.source} is not there yet: choose --source canned or set {variable('source')}=canned"
-        )
-    from_bucket = lists or settings.blacklist
+    from_bucket = (lists and settings.source == "canned") or settings.blacklist
     settings.require(*filter(None, required), *(["matrix_bucket"] if from_bucket else []))
     telemetry.configure(settings.log_format)
     aws.adopt_region(os.environ)
     return settings
-
-
-def _canned(settings: ProducerSettings, s3: "S3Client") -> CannedSource:
-    return CannedSource(s3, settings.matrix_bucket, settings.matrix_prefix, settings.blacklist_key)
 
 
 def _figures(settings: ProducerSettings, s3: "S3Client") -> FigureBucket:

@@ -25,6 +25,7 @@ Settings from the environment, beside AWS's own (AWS_REGION, AWS_PROFILE, AWS_EN
   DPSS_FIGURE_BUCKET              bucket of what is published [no default]
   DPSS_FIGURE_PREFIX              [default: project-assets/project-stats/]
   DPSS_BLACKLIST_KEY              [default: blacklist]
+  DPSS_PORTAL_URL                 base address of the portal's service [default: by --source and --environ]
   DPSS_LOG_FORMAT                 json or console, on stderr [default: console on a terminal, else json]
 
 \b

@@ -1,20 +1,22 @@
 """Which projects to send, and why not the others."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal
 
 from producer.listing import Listing
 from producer.published import Published
-from producer.sources.project import Candidate, Project, Unusable
+from producer.sources.project import NO_CHOICE, Candidate, Choice, Project, Unusable
 from producer.window import ordered
 from shared import manifest
-from shared.errors import MatrixNotFoundError, SummaryStatsError, UnsupportedFormatError
+from shared.errors import MatrixNotFoundError, SummaryStatsError, UnsupportedFormatError, one_line
 from shared.messages import (
     MAX_MATRICES,
     MAX_MESSAGE_BYTES,
+    MAX_SENTENCES,
     SCHEMA_VERSION,
+    SENTENCE_CHARACTERS,
     ProjectMessage,
     Requester,
     Source,
@@ -29,7 +31,7 @@ READERS: Final = 16
 class Decision:
     """What becomes of a project, of a name that is none, or of a target that is not ``listed``.
 
-    ``message`` is what is sent of a project that is due.
+    ``message`` is what is sent of a project that is due, ``choice`` what its source took and left of it.
     """
 
     project_id: str
@@ -38,6 +40,7 @@ class Decision:
     reason: str = ""
     message: ProjectMessage | None = None
     listed: bool = True
+    choice: Choice = NO_CHOICE
 
     @classmethod
     def failed(cls, project_id: str, error: SummaryStatsError) -> "Decision":
@@ -66,6 +69,7 @@ class Request:
             requested_by=self.requested_by,
             requested_at=self.requested_at,
             force=self.force,
+            choice=tuple(one_line(text, SENTENCE_CHARACTERS) for text in project.choice.sentences[:MAX_SENTENCES]),
         )
 
 
@@ -84,7 +88,7 @@ class Plan:
         if candidate.project_id in self.blacklist:
             return Decision(candidate.project_id, "blacklisted")
         if isinstance(candidate, Unusable):
-            return Decision(candidate.name, "unusable", candidate.code, candidate.reason)
+            return Decision(candidate.name, candidate.outcome, candidate.code, candidate.reason)
         if len(candidate.matrices) > MAX_MATRICES:
             return _unusable(candidate, f"more than {MAX_MATRICES:,} matrices")
         return candidate
@@ -115,7 +119,9 @@ def decisions(
 
     ``read`` gives what is published of (project id, fingerprint); several calls run at once, in threads.
     """
-    yield from ordered(lambda candidate: _decided(candidate, plan, read), listing, workers=READERS)
+    yield from ordered(
+        lambda candidate: replace(_decided(candidate, plan, read), choice=candidate.choice), listing, workers=READERS
+    )
     for project_id in listing.lacking():
         yield Decision(project_id, missing, MatrixNotFoundError.reason, "no matrix found", listed=False)
 

@@ -66,7 +66,7 @@ def print_decision(decision: Decision, *, as_json: bool) -> None:
     uris = [matrix.uri for matrix in decision.message.matrices] if decision.message else []
     if as_json:
         row = {"project_id": decision.project_id, "outcome": decision.outcome, "code": decision.code}
-        _print_json({**row, "reason": decision.reason, "matrices": uris})
+        _print_json({**row, "reason": decision.reason, "matrices": uris, **asdict(decision.choice)})
     elif decision.outcome == "due":
         _print_line(f"would send {decision.project_id}: {' '.join(uris)}")
 

@@ -69,6 +69,13 @@ def parse_canned(name: str) -> CannedKey:
     return CannedKey(project_id, species, extension.lower())
 
 
+def matrix_extension(name: str) -> str | None:
+    """The ending that a matrix format has, in lower case, the longest there is; None where the name has none."""
+    parts = name.lower().split(".")
+    endings = (".".join(parts[start:]) for start in range(1, len(parts)))
+    return next((ending for ending in endings if ending in MATRIX_EXTENSIONS), None)
+
+
 def entity(project_id: str, species: str | None) -> str:
     """The name figures are filed under: the project, or the project and its species."""
     return f"{project_id}.{species}" if species else project_id

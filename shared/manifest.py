@@ -98,7 +98,10 @@ class Pipeline(_Record):
 
 
 class Manifest(_Record):
-    """Everything published for a project. Keys are below the figure bucket's root; timing in seconds."""
+    """Everything published for a project. Keys are below the figure bucket's root; timing in seconds.
+
+    ``choice`` says what the source was asked for, of all that it lists of the project.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     project_id: str
@@ -106,6 +109,7 @@ class Manifest(_Record):
     requested_at: datetime | None = None
     run_id: str = ""
     source: str = ""
+    choice: tuple[str, ...] = ()
     pipeline: Pipeline = Field(default_factory=Pipeline)
     environment: dict[str, str | int] = Field(default_factory=dict)
     inputs: tuple[Input, ...]

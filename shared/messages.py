@@ -23,6 +23,10 @@ SPECIES_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
 MAX_MESSAGE_BYTES: Final = 1_048_576
 """SQS takes 1 MiB a message and a batch, attributes included (SQS developer guide, "Message quotas")."""
 MAX_MATRICES: Final = 1_000
+MAX_LABELS: Final = 100
+"""Library construction labels of one matrix."""
+MAX_SENTENCES: Final = 100
+SENTENCE_CHARACTERS: Final = 1_000
 PLACE_CHARACTERS: Final = 100
 """Of the name of a wrong field: an unknown one is as long as its sender pleases."""
 
@@ -37,6 +41,7 @@ def _plain(text: str) -> str:
 
 
 Label = Annotated[str, StringConstraints(max_length=200), AfterValidator(_plain)]
+Sentence = Annotated[str, StringConstraints(max_length=SENTENCE_CHARACTERS), AfterValidator(_plain)]
 ProjectId = Annotated[str, StringConstraints(pattern=PROJECT_ID_PATTERN)]
 
 
@@ -63,11 +68,11 @@ class MatrixReference(BaseModel):
     version: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_plain)] | None = None
     size_bytes: Annotated[int, Field(ge=0)] | None = None
     species: Annotated[str, StringConstraints(pattern=SPECIES_PATTERN)] | None = None
-    library_construction: Annotated[tuple[Label, ...], Field(max_length=100)] = ()
+    library_construction: Annotated[tuple[Label, ...], Field(max_length=MAX_LABELS)] = ()
 
 
 class ProjectMessage(BaseModel):
-    """One project to summarise."""
+    """One project to summarise; ``choice`` says, for its manifest, why these matrices and which others there are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -79,10 +84,11 @@ class ProjectMessage(BaseModel):
     requested_by: Requester = "manual"
     requested_at: AwareDatetime | None = None
     force: bool = False
+    choice: Annotated[tuple[Sentence, ...], Field(max_length=MAX_SENTENCES)] = ()
 
     def body(self) -> str:
         """The message as it goes on the queue."""
-        return self.model_dump_json(exclude_none=True)
+        return self.model_dump_json(exclude_none=True, exclude=None if self.choice else {"choice"})
 
 
 def parse(body: str) -> ProjectMessage:

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shared.errors import SourceUnavailableError
+from shared.keys import shown
 from shared.manifest import Input
 from shared.messages import MatrixReference
+from shared.portal import promised_sha256
 from worker.fetch_https import fetch_https
 from worker.fetch_s3 import fetch_s3
 from worker.hops import Client
@@ -28,10 +31,18 @@ class Fetched:
 
 
 def fetch(reference: MatrixReference, folder: Path, s3: "S3Client", client: Client) -> Fetched:
-    """Download the matrix; a portal's version stands in the manifest as the message has it."""
+    """Download the matrix; a portal's version stands in the manifest as the message has it.
+
+    Of an object in S3 that is its ETag, unless the message promises a content: then it lies in a portal's mirror.
+    """
+    promised = promised_sha256(reference.version)
     if reference.uri.startswith("s3://"):
         landed = fetch_s3(reference.uri, folder, s3)
-        version = landed.etag
+        if promised not in {None, landed.sha256}:
+            raise SourceUnavailableError(
+                f"{shown(reference.uri)}: it has sha256 {landed.sha256}, not {promised} as the message's version says"
+            )
+        version = reference.version if promised else landed.etag
     else:
         landed = fetch_https(reference.uri, reference.version, folder, client)
         version = reference.version or landed.etag

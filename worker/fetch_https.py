@@ -1,20 +1,19 @@
 """A portal's file over HTTPS to a file here: resumed by range after a cut, never glued from two versions."""
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
-from urllib.parse import urlsplit
 
 import tenacity
 
 from shared import aws
 from shared.errors import SourceUnavailableError
 from shared.keys import shown
+from shared.portal import promised_sha256
 from worker.hops import Answer, Client, TryAgainError
-from worker.landing import Landed, check_room, file_name
+from worker.landing import Landed, check_room, file_name, named_place
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -24,12 +23,11 @@ TRIES: Final = 8
 READINGS: Final = 2
 """Of the whole file, where its sha256 is not the one promised."""
 _GROWING: Final = tenacity.wait_random_exponential(multiplier=0.2, max=20)
-_SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
 def fetch_https(uri: str, version: str | None, folder: Path, client: Client) -> Landed:
-    """Download the file; where ``version`` is a sha256 (as the Azul service gives it), what came has to have it."""
-    promised = version.lower() if version and _SHA256.fullmatch(version) else None
+    """Download the file; where ``version`` promises a sha256, what came has to have it."""
+    promised = promised_sha256(version)
     for _ in range(READINGS):
         landed = _download(uri, folder, client)
         if promised in {None, landed.sha256}:
@@ -40,7 +38,7 @@ def fetch_https(uri: str, version: str | None, folder: Path, client: Client) -> 
 
 
 def _download(uri: str, folder: Path, client: Client) -> Landed:
-    path = folder / file_name(urlsplit(uri).path)
+    path = folder / file_name(named_place(uri))
     tries = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(TryAgainError),
         stop=tenacity.stop_after_attempt(TRIES),

@@ -14,6 +14,7 @@ import pandas as pd
 from shared import keys, library_construction
 from shared.manifest import Input
 from worker.fetch import Fetched
+from worker.landing import named_place
 from worker.matrices.alignment import GeneUnion, remap
 from worker.matrices.beside import is_table_name, tables_of
 from worker.matrices.market import EntriesOutOfOrderError
@@ -99,7 +100,7 @@ def gather(project_id: str, fetched: Sequence[Fetched], scratch: Path) -> Gather
 
 def _opened(fetched: Sequence[Fetched], scratch: Path) -> list[tuple[Input, OpenedFile]]:
     """Each file with its matrices; those that list the genes or cells of a bare matrix have none."""
-    members = [member_of(item.path, item.input.uri) for item in fetched]
+    members = [member_of(item.path, named_place(item.input.uri)) for item in fetched]
     bare = [member for member in members if is_bare(member)]
     folders = {member.path.parent for member in bare}
     opened = []
@@ -108,7 +109,7 @@ def _opened(fetched: Sequence[Fetched], scratch: Path) -> list[tuple[Input, Open
         room.mkdir()
         if member in bare:
             alone = sum(other.path.parent == member.path.parent for other in bare) == 1
-            found = [member_of(table.path, table.input.uri) for table in item.found]
+            found = [member_of(table.path, named_place(table.input.uri)) for table in item.found]
             file = open_matrix(item.path, room, tables_of(member, [*members, *found], alone=alone))
         elif member.path.parent in folders and is_table_name(member.path):
             file = OpenedFile("table beside a MatrixMarket file")

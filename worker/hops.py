@@ -10,15 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Final
 from urllib.parse import urljoin
 
-from shared import __version__, pipeline
 from shared.errors import AccessDeniedError, MatrixNotFoundError, SourceUnavailableError, one_line
 from shared.keys import shown
+from shared.portal import USER_AGENT, retry_after
 from worker.addresses import AllowedPlaces, Place, is_public
 from worker.landing import CHUNK_BYTES
 
@@ -27,14 +26,11 @@ READ_SECONDS: Final = 20
 """How long a server may be silent."""
 MAX_HOPS: Final = 10
 """Redirects from the message's address to the file; Azul needs two."""
-SHORTEST_WAIT_SECONDS: Final = 1.0
-LONGEST_WAIT_SECONDS: Final = 120.0
-"""A server that names a longer wait is asked again after this one; Azul names 10 or 30 s."""
 MOST_WAITED_SECONDS: Final = 3_600.0
 """For a file that its portal has to prepare, all waits together."""
 
 _HEADERS: Final = {
-    "User-Agent": f"{pipeline.NAME}/{__version__} (+https://github.com/HumanCellAtlas/{pipeline.NAME})",
+    "User-Agent": USER_AGENT,
     "Connection": "close",
 }
 """Beside them http.client sends Host, and that it takes no encoding but identity."""
@@ -114,7 +110,11 @@ class Client:
                     yield Answer(response, place)
                     return
                 location = response.getheader("Location", "")
-                wait = retry_after(response) if response.status == HTTPStatus.MOVED_PERMANENTLY else None
+                wait = (
+                    retry_after(response.getheader("Retry-After"))
+                    if response.status == HTTPStatus.MOVED_PERMANENTLY
+                    else None
+                )
             if not location:
                 raise SourceUnavailableError(f"{shown(uri)}: {place.host} sends elsewhere without saying where")
             if wait is None:
@@ -136,14 +136,8 @@ class Client:
         return addresses
 
 
-def retry_after(response: HTTPResponse) -> float | None:
-    """The pause that the server asks for, in seconds, within our bounds; None where it asks for none."""
-    value = response.getheader("Retry-After", "").strip()
-    try:
-        seconds = float(value) if value.isdecimal() else parsedate_to_datetime(value).timestamp() - time.time()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(seconds, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
+def _pause(response: HTTPResponse) -> float | None:
+    return retry_after(response.getheader("Retry-After"))
 
 
 def _check_status(uri: str, place: Place, response: HTTPResponse) -> None:
@@ -153,7 +147,7 @@ def _check_status(uri: str, place: Place, response: HTTPResponse) -> None:
     if response.status in _FORBIDDEN:
         raise AccessDeniedError(text)
     if response.status in _BUSY or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise TryAgainError(f"{place.host} answered {response.status}", retry_after(response))
+        raise TryAgainError(f"{place.host} answered {response.status}", _pause(response))
     if response.status not in _GIVEN:
         raise SourceUnavailableError(text)
 

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from shared.errors import ScratchFullError
 from shared.keys import shown
@@ -33,7 +34,16 @@ def check_room(uri: str, size: int, folder: Path) -> None:
         )
 
 
-def file_name(key: str) -> str:
-    """What messages call the file: the end of the key's name, which may be longer than a file system takes."""
-    name = PurePosixPath(key).name[-NAME_CHARACTERS:]
+def file_name(place: str) -> str:
+    """What messages call the file: the end of its name, which may be longer than a file system takes."""
+    name = PurePosixPath(place).name[-NAME_CHARACTERS:]
     return name if name.strip(".") else "matrix"
+
+
+def named_place(uri: str) -> str:
+    """Where the file lies, by its name: a portal's address has that in ``fileName``, and a mere number in its path."""
+    parts = urlsplit(uri)
+    if parts.scheme not in {"http", "https"}:
+        return uri
+    name = dict(parse_qsl(parts.query)).get("fileName", "")
+    return f"{parts.netloc}/{name}" if name and "/" not in name else parts.netloc + parts.path

@@ -51,6 +51,7 @@ class Projects:
                     "requested_at": message.requested_at,
                     "run_id": message.run_id,
                     "source": message.source,
+                    "choice": message.choice,
                     "timing": dict(progress.seconds),
                 }
             )

@@ -43,27 +43,6 @@ class CannedSource:
         matrices = (listed for listed in self._listing(start) if listed.key not in (self.prefix, self.blacklist_key))
         return _grouped(self.bucket, self.prefix, matrices)
 
-    def matrix(self, uri: str, project_id: str) -> MatrixReference:
-        """A matrix named by hand: one in S3 is looked at for its version and size, another is taken as it is.
-
-        Raises MatrixNotFoundError, AccessDeniedError, EmptyMatrixError or SourceUnavailableError.
-        """
-        if not uri.startswith("s3://"):
-            return MatrixReference(uri=uri)
-        bucket, key = keys.split_s3_uri(uri)
-        try:
-            head = self.s3.head_object(Bucket=bucket, Key=key)
-        except (BotoCoreError, ClientError) as error:
-            raise aws.explain(error, uri) from error
-        if not head["ContentLength"]:
-            raise EmptyMatrixError(f"{uri}: the object is empty")
-        return MatrixReference(
-            uri=uri,
-            version=aws.etag(head["ETag"]),
-            size_bytes=head["ContentLength"],
-            species=_species(key.rpartition("/")[2], project_id),
-        )
-
     def _listing(self, start: str) -> Iterator[ListedObject]:
         place = f"listing s3://{self.bucket}/{start}"
         try:
@@ -114,12 +93,3 @@ def _reference(uri: str, listed: ListedObject, species: str | None) -> MatrixRef
         return MatrixReference(uri=uri, version=listed.version, size_bytes=listed.size_bytes, species=species)
     except ValidationError as error:
         raise UnsupportedFormatError(f"no message can name the matrix: {error.errors()[0]['msg']}") from None
-
-
-def _species(name: str, project_id: str) -> str | None:
-    """The species in the canned name of this project's matrix; other names say nothing."""
-    try:
-        parsed = keys.parse_canned(name)
-    except ValueError:
-        return None
-    return parsed.species if parsed.project_id == project_id else None

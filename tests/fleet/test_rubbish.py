@@ -13,7 +13,7 @@ from infra.local import emulator as local
 from infra.local import stack as stacks
 from tests.faults.proxy import FaultyServer, Request
 from tests.fleet.conftest import Fleet, attributes_of, depth, environ_for
-from tests.worker.portal import ADDRESS, Portal, listening, redirect, serving, was_left_alone
+from tests.portals.scripted import ADDRESS, Portal, listening, redirect, serving, was_left_alone
 
 ECHO = 200
 """Characters of a body that may be logged."""

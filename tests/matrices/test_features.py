@@ -11,7 +11,7 @@ from worker.matrices.features import (
 )
 from worker.matrices.matrix import Genes, Strings
 from worker.matrices.mitochondria import mitochondrial
-from worker.matrices.species import SPECIES_OF_PREFIX, SpeciesOfIds, species_name, species_of_genome
+from worker.matrices.species import SPECIES_OF_PREFIX, SpeciesOfIds, species_of_genome
 
 ENSEMBL = ("ENSG00000198888", "ENSG00000141510")
 
@@ -58,24 +58,6 @@ def test_features_are_genes_by_their_kind(kinds: tuple[str, ...], expected: tupl
     features = from_columns({"feature_types": _strings(*kinds)}, names)
 
     assert are_genes(features).tolist() == list(expected)
-
-
-@pytest.mark.parametrize(
-    ("label", "expected"),
-    [
-        ("Homo sapiens", "homo_sapiens"),
-        ("NCBITaxon:9606", "homo_sapiens"),
-        ("NCBITaxon:9595", "gorilla_gorilla"),
-        ("Gorilla gorilla gorilla", "gorilla_gorilla"),
-        ("Mouse", "mus_musculus"),
-        ("Callithrix jacchus", "callithrix_jacchus"),
-        ("NCBITaxon:1", None),
-        ("nan", None),
-        ("", None),
-    ],
-)
-def test_species_are_written_as_keys_have_them(label: str, expected: str | None) -> None:
-    assert species_name(label) == expected
 
 
 @pytest.mark.parametrize(

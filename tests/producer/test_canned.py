@@ -12,7 +12,7 @@ from mypy_boto3_s3 import S3Client
 from infra.local.stack import Stack
 from producer.sources.canned import CannedSource, ListedObject, _grouped
 from producer.sources.project import Project, Unusable
-from shared.errors import AccessDeniedError, EmptyMatrixError, MatrixNotFoundError, SettingsError
+from shared.errors import AccessDeniedError, SettingsError
 from shared.messages import MAX_MATRICES
 from tests.faults.proxy import FaultyServer
 from tests.faults.reactions import error
@@ -75,24 +75,6 @@ def test_one_project_is_listed_without_its_neighbours(source: CannedSource, put:
     (project,) = source.projects("p1")
     assert isinstance(project, Project)
     assert [matrix.species for matrix in project.matrices] == [None, "mus_musculus"]
-
-
-def test_a_matrix_by_hand_is_looked_at_for_version_size_and_species(
-    source: CannedSource, put: Put, stack: Stack
-) -> None:
-    version = put("p1.homo_sapiens.mtx.zip", b"12345")
-    uri = f"s3://{stack.matrix_bucket}/{PREFIX}p1.homo_sapiens.mtx.zip"
-    matrix = source.matrix(uri, "p1")
-    assert (matrix.version, matrix.size_bytes, matrix.species) == (version, 5, "homo_sapiens")
-    assert source.matrix(uri, "other").species is None
-
-
-def test_a_matrix_by_hand_that_is_missing_or_empty_is_refused(source: CannedSource, put: Put, stack: Stack) -> None:
-    put("p1.h5ad", b"")
-    with pytest.raises(MatrixNotFoundError, match=r"p2\.h5ad: not found"):
-        source.matrix(f"s3://{stack.matrix_bucket}/{PREFIX}p2.h5ad", "p2")
-    with pytest.raises(EmptyMatrixError, match=r"p1\.h5ad: the object is empty"):
-        source.matrix(f"s3://{stack.matrix_bucket}/{PREFIX}p1.h5ad", "p1")
 
 
 def test_a_bucket_that_is_not_there_is_a_wrong_setting(s3: S3Client) -> None:

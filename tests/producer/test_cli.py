@@ -251,8 +251,6 @@ def test_enqueue_of_a_matrix_that_is_missing_sends_nothing(dpss: Command, work: 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["run", "--source", "fresh"], "source fresh is not there yet"),
-        (["enqueue", "p1", "--source", "cellxgene"], "source cellxgene is not there yet"),
         (["run", "--source", "other"], "other"),
         (["run", "--project", "../p"], "no project id"),
         (["run", "--blacklist", "perhaps"], "perhaps"),
@@ -284,6 +282,9 @@ def test_wrong_usage_is_told_before_anything_is_done(arguments: list[str], told:
         (["status"], {"DPSS_DLQ_URL": ""}, "DPSS_DLQ_URL must be set"),
         (["dlq", "list"], {"DPSS_LOG_FORMAT": "xml"}, "DPSS_LOG_FORMAT"),
         (["run"], {"DPSS_BLACKLIST": "perhaps"}, "DPSS_BLACKLIST"),
+        (["run", "--source=fresh", "--blacklist"], {"DPSS_MATRIX_BUCKET": ""}, "DPSS_MATRIX_BUCKET must be set"),
+        (["run", "--source=fresh"], {"DPSS_PORTAL_URL": "portal"}, "DPSS_PORTAL_URL"),
+        (["run", "--source=cellxgene", "--environ=integration"], {}, "cellxgene has no deployment integration"),
         (["run"], {"DPSS_FIGURE_BUCKET": "not-there-at-all"}, "DPSS_FIGURE_BUCKET: there is no bucket"),
         (["run"], {"AWS_ENDPOINT_URL": "nonsense"}, "AWS_ENDPOINT_URL"),
         (["status"], {"AWS_REGION": "", "AWS_DEFAULT_REGION": "", "AWS_CONFIG_FILE": "/dev/null"}, "AWS_REGION"),
@@ -300,9 +301,9 @@ def test_a_wrong_setting_is_named(
 
 
 def test_wrong_usage_and_wrong_settings_end_the_process_with_two(dpss: Command) -> None:
-    usage, setting = dpss("run", "--source", "fresh"), dpss("run", DPSS_QUEUE_URL="")
+    usage, setting = dpss("run", "--source", "other"), dpss("run", DPSS_QUEUE_URL="")
     assert (usage.code, usage.out) == (setting.code, setting.out) == (2, "")
-    assert usage.last_words == "Error: source fresh is not there yet: choose --source canned or set DPSS_SOURCE=canned"
+    assert "'other' is not one of" in usage.last_words
     assert setting.last_words == "Error: DPSS_QUEUE_URL must be set"
 
 

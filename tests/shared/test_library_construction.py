@@ -18,6 +18,9 @@ from shared.library_construction import method
         ("Smart-seq", "Smart-seq"),
         ("Drop-seq", "Drop-seq"),
         ("DroNc-Seq ", "DroNc-seq"),
+        ("scATAC-seq", "scATAC-seq"),
+        ("10X Visium", "Visium"),
+        ("single cell library construction", "unspecified"),
         ("", "unspecified"),
         ("nan", "unspecified"),
         ("A brand/new µ-method ", "A-brand-new-method"),
@@ -32,3 +35,9 @@ def test_full_length_methods_count_reads() -> None:
     assert method("Smart-seq2").umi is False
     assert method("10x 3' v2").umi is True
     assert method("something else").umi is None
+
+
+def test_what_measures_no_expression_is_known_and_what_is_unknown_may() -> None:
+    assert not method("EFO:0030007").rna
+    assert method("10x multiome").rna
+    assert method("something else").rna

@@ -25,7 +25,8 @@ from shared.errors import (
     SummaryStatsError,
 )
 from shared.messages import MatrixReference
-from tests.worker.portal import ADDRESS, Portal, Reply, Script, file, listening, redirect, serving, was_left_alone
+from shared.portal import LONGEST_WAIT_SECONDS, SHORTEST_WAIT_SECONDS
+from tests.portals.scripted import ADDRESS, Portal, Reply, Script, file, listening, redirect, serving, was_left_alone
 from worker import hops
 from worker.addresses import AllowedPlaces
 from worker.fetch import fetch as fetch_matrix
@@ -118,7 +119,7 @@ def test_a_wait_may_be_a_date_and_is_bounded(fetch: Fetcher, portal: Portal) -> 
     waits = [tomorrow, "99999999", "0", "-5", "soon"]
     steps = [redirect("/m", 301, Retry_After=wait) for wait in waits]
     fetch(portal.answers("/m", *steps, file(BODY)))
-    longest, shortest = hops.LONGEST_WAIT_SECONDS, hops.SHORTEST_WAIT_SECONDS
+    longest, shortest = LONGEST_WAIT_SECONDS, SHORTEST_WAIT_SECONDS
     assert fetch.pauses == [longest, longest, shortest]
 
 
@@ -127,7 +128,7 @@ def test_a_file_that_is_never_prepared_is_given_up_for_now(fetch: Fetcher, porta
     uri = portal.answers("/m", redirect("/m", 301, Retry_After=wait))
     with pytest.raises(SourceUnavailableError, match="waiting for its portal"):
         fetch(uri)
-    assert sum(fetch.pauses) <= hops.MOST_WAITED_SECONDS + hops.LONGEST_WAIT_SECONDS
+    assert sum(fetch.pauses) <= hops.MOST_WAITED_SECONDS + LONGEST_WAIT_SECONDS
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
+from shared.species import species_name
 from worker.matrices.matrix import Strings
-from worker.matrices.species import species_name
 
 _METHOD: Final = "library_preparation_protocol.library_construction_method"
 _APPROACH: Final = "library_preparation_protocol.library_construction_approach"

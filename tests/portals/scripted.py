@@ -1,4 +1,7 @@
-"""A portal on loopback that answers by a script: each path has replies, given in turn; the last one stays."""
+"""A portal on loopback that answers by a script: each path has replies, given in turn; the last one stays.
+
+Paths without a script are answered ``otherwise``, by default that nothing is there.
+"""
 
 import socket
 import ssl
@@ -36,6 +39,11 @@ class Reply:
 Script = Callable[[Request], Reply]
 
 
+def nothing(_request: Request) -> Reply:
+    """Nothing is there."""
+    return Reply(404)
+
+
 def redirect(location: str, status: int = 302, **headers: str) -> Reply:
     """The file is elsewhere."""
     return Reply(status, {"Location": location} | {name.replace("_", "-"): value for name, value in headers.items()})
@@ -63,6 +71,7 @@ class Portal:
     url: str
     replies: dict[str, list[Reply | Script]] = field(default_factory=dict)
     asked: list[Request] = field(default_factory=list)
+    otherwise: Script = nothing
 
     def answers(self, path: str, *replies: Reply | Script) -> str:
         """Script ``path``; gives its full address."""
@@ -72,7 +81,7 @@ class Portal:
     def reply(self, request: Request) -> Reply:
         """What is next for this request."""
         self.asked.append(request)
-        waiting = self.replies.get(request.path, [Reply(404)])
+        waiting = self.replies.get(request.path, [self.otherwise])
         found = waiting.pop(0) if len(waiting) > 1 else waiting[0]
         return found if isinstance(found, Reply) else found(request)
 
@@ -92,6 +101,7 @@ def serving(tls: ssl.SSLContext | None = None, name: str = ADDRESS) -> Iterator[
                 self.send_header(header, value)
             if reply.says_length:
                 self.send_header("Content-Length", str(len(reply.body)))
+            self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(reply.body[: reply.sent])
             self.close_connection = True

@@ -50,11 +50,12 @@ def hit(project_id: str, matrices: object = None, contributed: object = None, **
 
 @dataclass
 class Azul:
-    """The stand-in: what it lists and holds, and the replies it gives first."""
+    """The stand-in: what it lists and holds, where a file is cut once (bytes), and the replies it gives first."""
 
     portal: Portal
     hits: list[Any] = field(default_factory=list)
     bodies: dict[str, bytes] = field(default_factory=dict)
+    cuts: dict[str, int] = field(default_factory=dict)
     first: list[Reply] = field(default_factory=list)
     page_size: int = MOST
 
@@ -99,7 +100,7 @@ class Azul:
         if number not in self.bodies:
             return Reply(404)
         if room == "storage":
-            return file(self.bodies[number], f'"{number}"')(request)
+            return file(self.bodies[number], f'"{number}"', self.cuts.pop(number, None))(request)
         if "wait" not in query:
             return redirect(f"{request.path}&wait=0", 301, Retry_After="1")
         return redirect(f"{self.url}/storage/{number}?signature=x")

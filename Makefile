@@ -11,7 +11,7 @@ ifeq ($(strip $(AWS_CA_BUNDLE)),)
 unexport AWS_CA_BUNDLE # AWS clients take an empty one for a file that is not there
 endif
 
-.PHONY: help install demo test lint format chaos bench bench-read bench-atlas fidelity bench-queue bench-start fuzz requirements
+.PHONY: help install demo test lint format chaos bench bench-read bench-atlas fidelity bench-queue bench-producer bench-start fuzz requirements
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -60,6 +60,9 @@ fidelity: $(READY) ## the worker's statistics beside those of scanpy in memory; 
 
 bench-queue: $(READY) ## how fast a worker settles what is up to date, beside a bare receive-get-delete loop
 	@exec $(BIN)/python -m tests.bench.queue $(ARGS)
+
+bench-producer: $(READY) ## a day on which no project of a portal changed: requests beside the least possible; ARGS='1000 10000'
+	@exec $(BIN)/python -m tests.bench.producer $(ARGS)
 
 bench-start: $(READY) ## from a message to the first byte of its matrix, in a warm worker and in a cold process
 	@exec $(BIN)/python -m tests.bench.start $(ARGS)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
+from urllib.parse import urlsplit
 
 import click
 import structlog
@@ -137,6 +138,8 @@ def enqueue(
     settings = _configured(given, "figure_bucket", "" if dry_run else "queue_url", lists=not uris)
     s3 = clients.s3()
     candidates: Iterable[Candidate]
+    if plain := next((uri for uri in uris if uri.startswith("http://") and not _of_portal(uri, settings)), None):
+        raise click.UsageError(f"--matrix {plain}: without TLS only DPSS_PORTAL_URL itself is asked; give https://")
     if uris:
         candidates = [Project(asked[0], tuple(named(uri, asked[0], s3) for uri in uris))]
     else:
@@ -241,6 +244,10 @@ def _configured(given: dict[str, Any], *required: str, lists: bool = False) -> P
     telemetry.configure(settings.log_format)
     aws.adopt_region(os.environ)
     return settings
+
+
+def _of_portal(uri: str, settings: ProducerSettings) -> bool:
+    return urlsplit(uri)[:2] == urlsplit(settings.portal_url)[:2]
 
 
 def _figures(settings: ProducerSettings, s3: "S3Client") -> FigureBucket:

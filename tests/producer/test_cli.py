@@ -259,6 +259,7 @@ def test_enqueue_of_a_matrix_that_is_missing_sends_nothing(dpss: Command, work: 
         (["enqueue", "p1\n"], "no project id"),
         (["enqueue", "p1", "p2", "--matrix", "https://example.org/x"], "belongs to one project"),
         (["enqueue", "p1", "--matrix", "x.h5ad"], "s3:// or https://"),
+        (["enqueue", "p1", "--matrix", "http://example.org/x"], "give https://"),
         (["enqueue", "p1", "--matrix", "s3://bucket"], "s3://BUCKET/KEY"),
         (["dlq", "replay", "--rate", "0"], "no rate above zero"),
         (["dlq", "replay", "--reason", "typo"], "typo"),

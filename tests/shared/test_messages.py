@@ -25,6 +25,13 @@ def test_a_message_survives_the_queue() -> None:
     assert parse(message.body()) == message
 
 
+def test_a_choice_is_carried_and_left_out_where_there_is_none() -> None:
+    message = ProjectMessage(schema_version=1, project_id="p", matrices=(MatrixReference(uri="s3://b/k"),))
+    chosen = message.model_copy(update={"choice": ("homo_sapiens: 1 file.",)})
+    assert "choice" not in json.loads(message.body())
+    assert parse(chosen.body()) == chosen
+
+
 def test_what_a_message_by_hand_leaves_out_has_a_default() -> None:
     message = parse((MESSAGES / "v1_by_hand.json").read_text())
     assert message == ProjectMessage(

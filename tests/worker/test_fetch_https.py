@@ -25,14 +25,14 @@ from shared.errors import (
     SummaryStatsError,
 )
 from shared.messages import MatrixReference
-from shared.portal import LONGEST_WAIT_SECONDS, SHORTEST_WAIT_SECONDS
+from shared.portal import LONGEST_WAIT_SECONDS, SHORTEST_WAIT_SECONDS, file_version
 from tests.portals.scripted import ADDRESS, Portal, Reply, Script, file, listening, redirect, serving, was_left_alone
 from worker import hops
 from worker.addresses import AllowedPlaces
 from worker.fetch import fetch as fetch_matrix
 from worker.fetch_https import TRIES, fetch_https
 from worker.hops import Client
-from worker.landing import Landed
+from worker.landing import Landed, named_place
 
 BODY = bytes(range(256)) * 12_000
 """Three times what is read at once."""
@@ -429,3 +429,32 @@ def test_a_manifest_has_the_etag_of_what_lies_in_s3(fetch: Fetcher, s3: S3Client
     matrix = MatrixReference(uri=f"s3://{stack.matrix_bucket}/m", version="an older one")
     known = fetch_matrix(matrix, fetch.folder, s3, fetch.client()).input
     assert (known.version, known.sha256) == (put["ETag"].strip('"'), SHA256)
+
+
+def test_what_lies_in_a_portals_mirror_keeps_the_portals_version(fetch: Fetcher, s3: S3Client, stack: Stack) -> None:
+    s3.put_object(Bucket=stack.matrix_bucket, Key="file/m", Body=BODY)
+    version = file_version("u", "2021", SHA256)
+    matrix = MatrixReference(uri=f"s3://{stack.matrix_bucket}/file/m", version=version)
+    assert fetch_matrix(matrix, fetch.folder, s3, fetch.client()).input.version == version
+
+
+def test_what_lies_in_a_mirror_and_is_something_else_is_refused(fetch: Fetcher, s3: S3Client, stack: Stack) -> None:
+    s3.put_object(Bucket=stack.matrix_bucket, Key="file/m", Body=b"other")
+    uri = f"s3://{stack.matrix_bucket}/file/m"
+    matrix = MatrixReference(uri=uri, version=file_version("u", "2021", SHA256))
+    with pytest.raises(SourceUnavailableError, match=f"{uri}: it has sha256 [0-9a-f]{{64}}, not {SHA256}"):
+        fetch_matrix(matrix, fetch.folder, s3, fetch.client())
+
+
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("https://p.example.org/repository/files/u?version=1&fileName=matrix.mtx.gz", "p.example.org/matrix.mtx.gz"),
+        ("https://p.example.org/repository/files/u?version=1", "p.example.org/repository/files/u"),
+        ("https://p.example.org/f/u?fileName=../../x", "p.example.org/f/u"),
+        ("https://p.example.org/f/u?fileName=", "p.example.org/f/u"),
+        ("s3://bucket/folder/matrix.mtx.gz?fileName=x", "s3://bucket/folder/matrix.mtx.gz?fileName=x"),
+    ],
+)
+def test_a_file_is_called_as_its_portal_calls_it(uri: str, place: str) -> None:
+    assert named_place(uri) == place

@@ -12,10 +12,10 @@ from mypy_boto3_sqs import SQSClient
 
 from tests.conftest import DATA
 from tests.fleet.conftest import POLITE_SECONDS, Fleet, attributes_of, depth, eventually, letters, published
-from tests.portals.azul import Azul, azul, entry, hit, tree, uuid
+from tests.portals.azul import Azul, azul, document, entry, hit, tree, uuid
 from tests.tiny import Tiny
 
-LOOM, MIRRORED, BARE, SPECIES, CORRUPT, FORGED = map(uuid, range(1, 7))
+LOOM, MIRRORED, BARE, SPECIES, CORRUPT, FORGED, COLLECTION = map(uuid, range(1, 8))
 BLOOD = (DATA / "matrices" / "pbmc300.loom").read_bytes()
 
 
@@ -26,9 +26,9 @@ class Portal:
     fleet: Fleet
     service: Azul
 
-    def plan(self) -> dict[str, dict[str, Any]]:
+    def plan(self, *arguments: str) -> dict[str, dict[str, Any]]:
         """Run the producer; what became of each project."""
-        done = self.fleet.run("producer.cli", "run", "--json")
+        done = self.fleet.run("producer.cli", "run", "--json", *arguments)
         rows = [json.loads(line) for line in done.stdout.splitlines()[:-1]]
         return {row["project_id"]: row for row in rows}
 
@@ -138,6 +138,39 @@ def _see_that_nothing_is_due(portal: Portal, sqs: SQSClient) -> None:
     assert {row["outcome"] for each, row in tomorrow.items() if each != CORRUPT} == {"up_to_date"}
     assert tomorrow[CORRUPT]["outcome"] == "unusable"
     assert tomorrow[CORRUPT]["reason"].startswith("failed before: corrupt_matrix")
+
+
+def test_a_collection_of_cellxgene_ends_with_figures_of_its_datasets(
+    portal: Portal, s3: S3Client, sqs: SQSClient, tiny: dict[str, Tiny]
+) -> None:
+    # given two datasets of a collection, which say their assay by its id
+    assay = [{"label": "an older name", "ontology_term_id": "EFO:0009899"}]
+    organism = [{"label": "Mus musculus", "ontology_term_id": "NCBITaxon:10090"}]
+    portal.service.bodies |= {uuid(70): tiny["pancreas"].contents, uuid(71): tiny["pancreas"].contents}
+    datasets = [
+        {
+            "collection_id": COLLECTION,
+            "dataset_id": uuid(number),
+            "dataset_version_id": f"v{number}",
+            "assay": assay,
+            "organism": organism,
+            "assets": [{"filetype": "H5AD", "url": f"{portal.service.url}/storage/{uuid(number)}", "filesize": 1}],
+        }
+        for number in (70, 71)
+    ]
+    portal.service.portal.answers("/datasets", document(datasets))
+    # when it is planned and worked
+    with portal.fleet.worker():
+        planned = portal.plan("--source", "cellxgene")
+        portal.wait_until_settled(sqs)
+    # then its cells are summarised together
+    assert planned[COLLECTION]["outcome"] == "enqueued"
+    manifest = published(s3, portal.fleet.stack, COLLECTION)
+    assert manifest
+    assert [(i.version, i.species) for i in manifest.inputs] == [("v70", "mus_musculus"), ("v71", "mus_musculus")]
+    (library,) = manifest.entities[0].libraries
+    assert (manifest.source, library.library, library.statistics["cells"]) == ("cellxgene", "10X", 60)
+    assert portal.plan("--source", "cellxgene")[COLLECTION]["outcome"] == "up_to_date"
 
 
 def test_a_file_that_is_not_what_the_portal_says_is_never_published(portal: Portal, s3: S3Client) -> None:

@@ -86,7 +86,7 @@ class Chosen:
 
 
 def choose(files: Iterable[PortalFile]) -> Chosen:
-    """The best set of every species; one of several species, or of none said, only where none has its own."""
+    """The best set of every species; one of several species only where one of them has none, so one of none said."""
     usable, left = _sifted(files)
     best: list[MatrixSet] = []
     for ranked in _by_species(usable):
@@ -124,11 +124,14 @@ def _by_species(sets: Iterable[MatrixSet]) -> list[list[MatrixSet]]:
 
 def _sifted(files: Iterable[PortalFile]) -> tuple[list[MatrixSet], list[PassedOver]]:
     """Sets that may be read, and files that may not."""
+    by_version = sorted(files, key=lambda file: file.entry.version)
+    newest = {file.entry.uuid: file.entry.version for file in by_version}
     left = []
     sets: dict[tuple[frozenset[str], str, str], list[PortalFile]] = defaultdict(list)
-    for file in files:
+    for file in by_version:
         format_ = _format(file)
-        if reason := _unusable(file, format_):
+        old = file.entry.version != newest[file.entry.uuid]
+        if reason := "a newer version of it is there" if old else _unusable(file, format_):
             left.append(PassedOver(file.entry.shown, reason))
         else:
             species = frozenset(filter(None, map(species_name, file.species)))

@@ -6,10 +6,10 @@ between.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +46,16 @@ MORE_MIB: Final = 16.0
 """Promised: at most so many times as long as the bare loop, and so much more memory at the last size than the first."""
 PREFIX: Final = "project-assets/project-stats/"
 FILES: Final = 5
-"""Of a project; one is chosen."""
+"""Of a project, which are read together."""
+RUN: Final = """
+import sys
+from producer.cli import main
+from tests.bench.processes import own_peak_mib
+code = main(["run", "--json"])
+print(own_peak_mib(), file=sys.stderr)
+sys.exit(code)
+"""
+"""The command, which then tells its peak memory: what the system tells of a child includes what its parent had."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Day:
     @property
     def least(self) -> tuple[int, int]:
         """Requests of portal and S3 that no run can do without."""
-        return 1 - -self.n_projects // PAGE_PROJECTS, self.n_projects
+        return 1 + math.ceil(self.n_projects / PAGE_PROJECTS), self.n_projects
 
     def environ(self, endpoint: str) -> dict[str, str]:
         """What the producer is told."""
@@ -96,16 +105,14 @@ def made(service: Azul, stack: stacks.Stack, s3: "S3Client", n_projects: int) ->
 def run(day: Day, endpoint: str) -> Cost:
     """The daily run, which is to find every project up to date."""
     begin = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
-        command = [sys.executable, "-m", "producer.cli", "run", "--json"]
-        process = subprocess.Popen(command, env=day.environ(endpoint), stdout=out, stderr=errors)
-        _, status, used = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begin
-        told, problems = ((file.seek(0), file.read())[1] for file in (out, errors))
-    summary = json.loads(told.splitlines()[-1])["summary"] if told else {}
-    if status or summary.get("up_to_date") != day.n_projects:
-        raise click.ClickException(f"the run ended with {status}: {summary}\n{problems[-SHOWN_CHARACTERS:]}")
-    return Cost(seconds, used.ru_maxrss / 1_024)
+    ended = subprocess.run(
+        [sys.executable, "-c", RUN], env=day.environ(endpoint), capture_output=True, text=True, check=False
+    )
+    seconds = time.perf_counter() - begin
+    summary = json.loads(ended.stdout.splitlines()[-1])["summary"] if ended.stdout else {}
+    if ended.returncode or summary.get("up_to_date") != day.n_projects:
+        raise click.ClickException(f"the run ended with {summary}\n{ended.stderr[-SHOWN_CHARACTERS:]}")
+    return Cost(seconds, float(ended.stderr.splitlines()[-1]))
 
 
 def bare_loop(day: Day, s3: "S3Client") -> Cost:

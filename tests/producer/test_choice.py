@@ -116,6 +116,12 @@ def test_of_equals_the_newest_is_taken() -> None:
     assert _why(chosen) == {"a.loom": "1 file of DCP/2 Analysis (h5ad) is newer"}
 
 
+def test_of_two_versions_of_a_file_the_newer_is_taken() -> None:
+    chosen = _chosen(tree(entry(1, "new.loom", version="2024-01-01"), entry(1, "old.loom", version="2023-12-31")))
+    assert _names(chosen) == ["new.loom"]
+    assert _why(chosen) == {"old.loom": "a newer version of it is there"}
+
+
 def test_a_bare_matrix_comes_with_its_tables_or_not_at_all() -> None:
     names = ["matrix.mtx.gz", "barcodes.tsv.gz", "features.tsv.gz"]
     files = [entry(number, name, contentDescription=None) for number, name in enumerate(names)]

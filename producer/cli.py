@@ -5,6 +5,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ from producer.published import FigureBucket
 from producer.run import Run
 from producer.sources.listed import source
 from producer.sources.named import named
-from producer.sources.project import Candidate, Project
+from producer.sources.project import Candidate, Project, Unusable
 from shared import aws, messages, telemetry
 from shared.errors import (
     BY_REASON,
@@ -144,7 +145,7 @@ def enqueue(
         candidates = [Project(asked[0], tuple(named(uri, asked[0], s3) for uri in uris))]
     else:
         listed = source(settings, s3)
-        candidates = (candidate for each in asked for candidate in listed.projects(each))
+        candidates = (_asked_for(candidate, asked) for each in asked for candidate in listed.projects(each))
     plan = _plan(settings, s3, "manual", asked, force=force)
     queue = _work_queue(settings, dry_run=dry_run)
     return _verdict(Run(plan, _figures(settings, s3), queue, as_json, missing="failed").carry_out(candidates))
@@ -244,6 +245,13 @@ def _configured(given: dict[str, Any], *required: str, lists: bool = False) -> P
     telemetry.configure(settings.log_format)
     aws.adopt_region(os.environ)
     return settings
+
+
+def _asked_for(candidate: Candidate, asked: Sequence[str]) -> Candidate:
+    """Who asks for a project by its id is failed by one that cannot be used."""
+    if isinstance(candidate, Unusable) and candidate.name in asked:
+        return replace(candidate, outcome="failed")
+    return candidate
 
 
 def _of_portal(uri: str, settings: ProducerSettings) -> bool:

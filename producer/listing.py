@@ -17,8 +17,8 @@ class Listing:
     def __iter__(self) -> Iterator[Candidate]:
         try:
             for candidate in self._candidates:
-                if isinstance(candidate, Project):
-                    self._unseen.pop(candidate.project_id, None)
+                name = candidate.project_id if isinstance(candidate, Project) else candidate.name
+                self._unseen.pop(name, None)
                 yield candidate
         except SummaryStatsError as error:
             self.error = error

@@ -66,7 +66,7 @@ class AzulSource:
     def projects(self, project_id: str = "") -> Iterator[Candidate]:
         """Every project, or only ``project_id``, a page at a time.
 
-        Raises SourceUnavailableError, AccessDeniedError or MatrixNotFoundError where the service fails as a whole.
+        Raises SourceUnavailableError or AccessDeniedError where the service fails as a whole.
         """
         catalog = self._default_catalog()
         hits = self._hit(catalog, project_id) if project_id else self._hits(catalog)
@@ -83,10 +83,8 @@ class AzulSource:
     def _hit(self, catalog: str, project_id: str) -> Iterator[Any]:
         if not _UUID.fullmatch(project_id):
             return
-        try:
-            yield self.portal.get(f"/index/projects/{project_id}", catalog=catalog)
-        except MatrixNotFoundError:
-            return
+        if hit := self.portal.find(f"/index/projects/{project_id}", catalog=catalog):
+            yield hit
 
     def _hits(self, catalog: str) -> Iterator[Any]:
         listed, total = 0, None

@@ -59,7 +59,7 @@ class CellxgeneSource:
     def projects(self, project_id: str = "") -> Iterator[Candidate]:
         """Every collection, or only ``project_id``; one answer lists the datasets of all.
 
-        Raises SourceUnavailableError, AccessDeniedError or MatrixNotFoundError where the portal fails as a whole.
+        Raises SourceUnavailableError or AccessDeniedError where the portal fails as a whole.
         """
         collections: dict[str, list[_Dataset | PassedOver]] = defaultdict(list)
         for each in self._one(project_id) if project_id else self._all():
@@ -71,9 +71,8 @@ class CellxgeneSource:
         yield from _dicts(self.portal.get("/datasets"))
 
     def _one(self, project_id: str) -> Iterator[dict[str, Any]]:
-        try:
-            document = self.portal.get(f"/collections/{project_id}")
-        except MatrixNotFoundError:
+        document = self.portal.find(f"/collections/{project_id}")
+        if document is None:
             return
         listed = document.get("datasets") if isinstance(document, dict) else None
         yield from ({**each, "collection_id": project_id} for each in _dicts(listed))

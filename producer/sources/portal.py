@@ -3,7 +3,7 @@
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from http import HTTPStatus
 from typing import Any, Final
@@ -61,13 +61,29 @@ class Portal:
 
     def get(self, path: str, **query: str | int) -> Any:
         """The document at a path below the portal's address; see ``follow``."""
-        return self.follow(f"{self.url}{path}?{urlencode(query)}" if query else f"{self.url}{path}")
+        return self.follow(self._below(path, query))
+
+    def find(self, path: str, **query: str | int) -> Any | None:
+        """The same, or None where nothing is there."""
+        try:
+            return self._patiently(self._below(path, query))
+        except MatrixNotFoundError:
+            return None
 
     def follow(self, url: str) -> Any:
         """The document at ``url``, an address that the portal itself gave.
 
-        Raises MatrixNotFoundError, AccessDeniedError or SourceUnavailableError, each naming the address.
+        Raises AccessDeniedError or SourceUnavailableError, each naming the address.
         """
+        try:
+            return self._patiently(url)
+        except MatrixNotFoundError as error:
+            raise SourceUnavailableError(f"{error}; check DPSS_PORTAL_URL") from error
+
+    def _below(self, path: str, query: Mapping[str, str | int]) -> str:
+        return f"{self.url}{path}?{urlencode(query)}" if query else f"{self.url}{path}"
+
+    def _patiently(self, url: str) -> Any:
         if urlsplit(url)[:2] != urlsplit(self.url)[:2]:
             raise SourceUnavailableError(f"{shown(url)}: the portal sends elsewhere, which is not followed")
         tries = tenacity.Retrying(

@@ -10,7 +10,7 @@ import pytest
 from producer.sources.azul import AzulSource
 from producer.sources.portal import TRIES, Portal
 from producer.sources.project import Candidate, Project, Unusable
-from shared.errors import AccessDeniedError, MatrixNotFoundError, SourceUnavailableError
+from shared.errors import AccessDeniedError, SourceUnavailableError
 from tests.conftest import DATA
 from tests.portals.azul import CATALOG, Azul, azul, document, entry, hit, tree, uuid
 from tests.portals.scripted import Reply
@@ -220,7 +220,7 @@ def test_pages_that_go_round_in_circles_end_the_listing(service: Azul) -> None:
         list(_listed(service))
 
 
-@pytest.mark.parametrize(("status", "error"), [(404, MatrixNotFoundError), (403, AccessDeniedError)])
+@pytest.mark.parametrize(("status", "error"), [(404, SourceUnavailableError), (403, AccessDeniedError)])
 def test_a_service_that_is_another_one_is_told(service: Azul, status: int, error: type[Exception]) -> None:
     service.first = [Reply(status)]
     with pytest.raises(error, match=f"/index/catalogs: the portal answered {status}"):

@@ -114,8 +114,18 @@ def test_a_project_is_sent_by_hand_by_its_id(run: Callable[..., Finished], work:
     assert service.asked == ["/index/catalogs", f"/index/projects/{NEW}"]
     (message,) = work()
     assert (message["requested_by"], message["source"]) == ("manual", "fresh")
+    useless = run("enqueue", EMPTY, "--json")
+    assert [row["outcome"] for row in useless.rows] == ["failed"]
+    assert useless.last_words.startswith(f"matrix_not_found: {EMPTY}: no matrix to read. Passed over (bam is no format")
     gone = run("enqueue", uuid(99))
     assert (gone.code, gone.last_words) == (1, f"matrix_not_found: {uuid(99)}: no matrix found")
+
+
+def test_a_target_without_a_matrix_is_told_once(run: Callable[..., Finished]) -> None:
+    done = run("run", "--project", EMPTY, "--json")
+    told = [row for row in done.rows if row["project_id"] == EMPTY]
+    assert [row["outcome"] for row in told] == ["unusable"]
+    assert (done.code, done.summary["found"], done.summary["not_targeted"]) == (0, 6, 5)
 
 
 def test_a_portal_that_fails_half_way_ends_the_run_after_what_it_listed(

@@ -56,6 +56,7 @@ def test_what_was_never_published_is_due_with_its_message() -> None:
         "requested_by": "schedule",
         "requested_at": NOON,
         "force": False,
+        "choice": (),
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from producer.sources import portal as portals
 from producer.sources.portal import PERIOD_SECONDS, REQUESTS, TRIES
-from shared.errors import AccessDeniedError, MatrixNotFoundError, SourceUnavailableError, SummaryStatsError
+from shared.errors import AccessDeniedError, SourceUnavailableError, SummaryStatsError
 from tests.portals.azul import document
 from tests.portals.scripted import Portal, Reply, listening, serving, was_left_alone
 
@@ -79,8 +79,8 @@ def test_an_answer_that_is_cut_or_no_json_is_asked_for_again(asking: Asking, ser
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(404, MatrixNotFoundError), (410, MatrixNotFoundError), (401, AccessDeniedError), (403, AccessDeniedError)]
-    + [(status, SourceUnavailableError) for status in (400, 302, 204)],
+    [(status, AccessDeniedError) for status in (401, 403)]
+    + [(status, SourceUnavailableError) for status in (400, 302, 204, 404, 410)],
 )
 def test_an_answer_that_stays_is_told_at_once(
     asking: Asking, server: Portal, status: int, error: type[SummaryStatsError]
@@ -89,6 +89,14 @@ def test_an_answer_that_stays_is_told_at_once(
     with pytest.raises(error, match=f"{server.url}/x: the portal answered {status}"):
         asking.portal.get("/x")
     assert len(server.asked) == 1
+
+
+def test_a_document_may_be_looked_for_in_vain(asking: Asking, server: Portal) -> None:
+    server.answers("/there", document({"x": 1}))
+    assert asking.portal.find("/there") == {"x": 1}
+    assert asking.portal.find("/not-there") is None
+    with pytest.raises(SourceUnavailableError, match="/not-there: the portal answered 404; check DPSS_PORTAL_URL"):
+        asking.portal.get("/not-there")
 
 
 def test_no_address_but_the_portals_is_followed(asking: Asking, server: Portal) -> None:

@@ -139,10 +139,12 @@ def test_many_cells_without_a_count_lie_in_one_place_and_still_have_coordinates(
 
 
 def test_no_counts_at_all_give_no_statistics_but_quality() -> None:
-    summary = summary_of(np.zeros((5, 4)))
+    summary = summary_of(np.zeros((5, 4)), mito=np.array([True, False, False, False]))
 
     assert summary.quality.n_genes.tolist() == [0] * 5
-    assert {summary.missing[name] for name in BEYOND_QUALITY | {"top_genes"}} == {"none of the cells has a count"}
+    nothing = BEYOND_QUALITY | {"top_genes", "percent_mito"}
+    assert {summary.missing[name] for name in nothing} == {"none of the cells has a count"}
+    assert summary.quality.percent_mito is None
 
 
 @pytest.mark.parametrize("mito", [None, np.zeros(10, np.bool_)], ids=["not known", "none"])

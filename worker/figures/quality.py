@@ -31,7 +31,7 @@ def draw_violin(figure: Figure, summary: Summary) -> str:
         ("genes per cell", "genes with a count", quality.n_genes.astype(np.float64)),
         ("counts per cell", "counts", quality.n_counts),
     ]
-    if quality.percent_mito is not None and quality.n_counts.any():
+    if quality.percent_mito is not None:
         of_counted = quality.percent_mito[quality.n_counts > 0].astype(np.float64)
         panels.append(("mitochondrial share", PERCENT, of_counted))
     told = []
@@ -46,7 +46,8 @@ def draw_violin(figure: Figure, summary: Summary) -> str:
         if empty:
             axes.set_xlabel(f"{style.cells(empty)} with 0 not shown")
         told.append(f"{title} {median}" + (f" ({style.cells(empty)} with 0 not shown)" if empty else ""))
-    without = "" if quality.percent_mito is not None else " No gene of the matrix is known to be mitochondrial."
+    reason = summary.missing.get("percent_mito", "")
+    without = f" No mitochondrial share: {reason}." if reason else ""
     return f"Violin plots over {style.cells(summary.n_cells)}; medians: {', '.join(told)}.{without}"
 
 

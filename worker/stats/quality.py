@@ -18,6 +18,8 @@ PER_PERCENT = TARGET_SUM / 100
 WHISKER = 1.5
 """Interquartile ranges that a box's whisker reaches at most (Tukey 1977; seaborn's and matplotlib's default)."""
 
+NO_COUNTS = "none of the cells has a count"
+
 
 def measure(counts: Counts, mito: npt.NDArray[np.bool_] | None) -> tuple[Quality, Moments]:
     """Quality of cells, and moments of normalised genes, in one pass; ``mito`` (genes,) marks mitochondrial genes.
@@ -32,7 +34,7 @@ def measure(counts: Counts, mito: npt.NDArray[np.bool_] | None) -> tuple[Quality
         _add(block, factors[cells], marked, sums, percent[cells])
 
     sums, squares = sum(lanes.summed(counts, lambda: np.zeros((2, counts.n_genes)), add), np.zeros((2, counts.n_genes)))
-    share = None if isinstance(mitochondrial_share(mito), Missing) else percent
+    share = None if isinstance(mitochondrial_share(counts, mito), Missing) else percent
     return Quality(counts.cell_counts, counts.cell_genes, share), Moments(counts.n_cells, sums, squares)
 
 
@@ -57,8 +59,10 @@ def _add(
         percent[cell] = min(mitochondrial / PER_PERCENT, 100.0)
 
 
-def mitochondrial_share(mito: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_] | Missing:
+def mitochondrial_share(counts: Counts, mito: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_] | Missing:
     """``mito`` where a share of mitochondrial counts can be told by it."""
+    if counts.n_nonzero == 0:
+        return Missing(NO_COUNTS)
     if mito is None or not mito.any():
         return Missing("no gene of the matrix is known to be mitochondrial")
     return mito
@@ -67,7 +71,7 @@ def mitochondrial_share(mito: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bo
 def top_genes(counts: Counts, genes: Genes, moments: Moments) -> TopGenes | Missing:
     """The genes with the highest mean share of a cell's counts, as ``scanpy.pl.highest_expr_genes`` ranks them."""
     if counts.n_nonzero == 0:
-        return Missing("none of the cells has a count")
+        return Missing(NO_COUNTS)
     mean_percent = moments.mean / PER_PERCENT
     best = np.argsort(-mean_percent, kind="stable")[:TOP_GENES].astype(np.int32)
     best = best[mean_percent[best] > 0]

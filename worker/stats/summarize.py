@@ -39,7 +39,7 @@ def summarize(
     top = quality.top_genes(store, genes, moments)
     summary = _with(
         Summary(subject, cell_ids, store.n_genes, store.n_nonzero, cells),
-        percent_mito=quality.mitochondrial_share(mito),
+        percent_mito=quality.mitochondrial_share(store, mito),
         top_genes=top,
     )
     yield summary

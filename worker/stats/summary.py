@@ -25,7 +25,7 @@ class Subject:
 class Quality:
     """Per cell, (cells,): sum of counts, genes with a count, share of mitochondrial counts in percent (0 to 100).
 
-    ``percent_mito`` is None where the matrix has no mitochondrial genes, or the species is not known.
+    ``percent_mito`` is None where no gene is known to be mitochondrial, or no cell has a count.
     """
 
     n_counts: Doubles

@@ -18,10 +18,10 @@ STAGES = (
     "components",
     "neighbors",
     "clusters",
-    "embedding",
     "markers",
-    "figures",
+    "embedding",
     "tables",
+    "figures",
     "write",
 )
 """In the order they come; those from quality on come again for each library."""

@@ -148,9 +148,10 @@ def _markers(both: Both) -> list[Finding]:
         others += len(set(ids) - {key_of[name] for name in ranked["names"][str(cluster)]})
         errors.append(float(np.max(np.abs(scores - theirs) / np.abs(theirs))))
     clusters = f"of {len(errors)} clusters"
+    largest = float(np.max(errors))  # not max(), which passes by a NaN
     return [
         Finding(f"markers that are not among scanpy's {TOP_GENES}", others, at_most=0, note=clusters),
-        Finding("largest relative difference of their scores, rank by rank", max(errors), at_most=SCORE_ERROR),
+        Finding("largest relative difference of their scores, rank by rank", largest, at_most=SCORE_ERROR),
     ]
 
 

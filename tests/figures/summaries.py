@@ -57,6 +57,7 @@ def summary(
         clusters=Clusters(labels, np.bincount(labels, minlength=n_clusters).astype(np.int32)),
         embedding=Embedding(plane, f"{gene_stem}7", random.gamma(1, 1, n_cells).astype(np.float32)),
         markers=Markers(
+            np.tile(np.arange(20, dtype=np.int32), (n_clusters, 1)),
             np.tile(genes[:20], (n_clusters, 1)),
             np.tile(genes[:20], (n_clusters, 1)),
             30 * share,

@@ -101,7 +101,7 @@ def test_a_figure_that_cannot_be_made_is_skipped_with_its_reason(tmp_path: Path)
         ("scatter_percentMitoGenes_vs_count", "no gene of the matrix is known to be mitochondrial"),
     )
     violin = next(figure for figure in made.figures if figure.name == "violin")
-    assert "No gene of the matrix is known to be mitochondrial" in violin.alt
+    assert "No mitochondrial share: no gene of the matrix is known to be mitochondrial." in violin.alt
 
 
 def test_the_same_summary_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -143,11 +143,22 @@ def with_quality(what: Summary, counts: float, mito: float) -> Summary:
 @pytest.mark.parametrize("counts", [0, 1, 500])
 def test_a_violin_of_equal_values_is_a_dot_and_shows_nothing_below_zero(n_cells: int, counts: float) -> None:
     what = with_quality(summary(n_cells=n_cells, n_clusters=1), counts, 0)
+    if not counts:
+        what = replace(what, quality=replace(what.quality, percent_mito=None))
     with style.canvas(what, "", quality.VIOLIN_HEIGHT) as figure:
         quality.draw_violin(figure, what)
         for axes in figure.axes:
             assert not axes.findobj(PolyCollection), "a shape where there is no spread"
             assert axes.get_ylim()[0] >= 0
+
+
+def test_of_very_many_clusters_the_largest_are_named_and_the_others_told(tmp_path: Path) -> None:
+    what = summary(n_cells=3_000, n_clusters=150)
+    made = {figure.name: figure for figure in draw(what, tmp_path, ("png",)).figures}
+    assert made["rank_gene_groups"].height < 2_900
+    assert "60 clusters, the largest of 150" in made["rank_gene_groups"].alt
+    assert "the 60 largest numbered by size" in made["umap"].alt
+    assert max(figure.path.stat().st_size for figure in made.values()) < MOST_BYTES
 
 
 def test_cells_without_counts_count_for_the_median_and_are_told_where_a_log_axis_has_no_place_for_them() -> None:

@@ -14,8 +14,10 @@ from sklearn.manifold import trustworthiness
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
-from tests.stats.in_memory import names, summary_of
+from tests.stats.in_memory import SUBJECT, InMemory, names, summary_of
+from worker.matrices.matrix import Genes
 from worker.stats import embedding, neighborhood, neighbors
+from worker.stats.summarize import summarize
 
 BEYOND_QUALITY = {"variable_genes", "components", "clusters", "embedding", "example_gene", "markers"}
 NAN_MEANS_UNVARYING = {"dispersions", "dispersions_norm"}
@@ -241,6 +243,16 @@ def same(one: Any, other: Any) -> bool:
 def test_the_same_counts_give_the_same_bytes() -> None:
     counts = two_kinds(200, 60)
     assert same(summary_of(counts), summary_of(counts))
+
+
+def test_the_example_gene_is_the_marker_itself_where_others_have_its_id() -> None:
+    genes = Genes(np.full(40, "ENSG", dtype=object), names("GENE", 40))
+
+    *_, summary = summarize(InMemory(two_kinds(60, 40)), genes, None, names("c", 60), SUBJECT, lambda _: None)
+
+    assert summary.markers is not None
+    assert summary.embedding is not None
+    assert summary.markers.symbols[0, 0] == summary.embedding.example_gene != "GENE0"
 
 
 @settings(max_examples=60, deadline=None)

@@ -74,6 +74,8 @@ def _title(summary: Summary) -> str:
     if not summary.clusters:
         return "all cells"
     counted = style.counted(len(summary.clusters.sizes), "Leiden cluster")
+    if len(summary.clusters.sizes) > style.MOST_CLUSTERS:
+        counted += f", the {style.MOST_CLUSTERS} largest numbered"
     return f"{counted}\n{_sketch(summary.sketch_cells)}" if summary.sketch_cells else counted
 
 
@@ -90,11 +92,11 @@ def _clustered(axes: Axes, plane: Any, clusters: Clusters | None) -> None:
 
 
 def _label(axes: Axes, plane: Any, clusters: Clusters) -> None:
-    """The number of each cluster at its middle, larger clusters first; a label that would cover another moves away."""
+    """The number of each cluster at its middle, the largest first; a label that would cover another moves away."""
     spans = np.ptp([axes.get_xlim(), axes.get_ylim()], axis=1)
     least = np.array([0.052, 0.048]) * spans
     taken: list[Any] = []
-    for number in range(len(clusters.sizes)):
+    for number in range(min(len(clusters.sizes), style.MOST_CLUSTERS)):
         own = plane[clusters.labels == number]
         middle = own[np.argmin((((own - np.median(own, axis=0)) / spans) ** 2).sum(axis=1))]  # one of its cells
         for step in range(200):
@@ -122,4 +124,5 @@ def _clusters_told(clusters: Clusters | None) -> str:
     sizes = clusters.sizes
     if len(sizes) == 1:
         return " All cells are in one cluster."
-    return f" {len(sizes)} clusters of {sizes.min():,} to {sizes.max():,} cells, numbered by size."
+    labelled = f"the {style.MOST_CLUSTERS} largest " if len(sizes) > style.MOST_CLUSTERS else ""
+    return f" {len(sizes):,} clusters of {sizes.min():,} to {sizes.max():,} cells, {labelled}numbered by size."

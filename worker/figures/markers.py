@@ -29,7 +29,7 @@ NAMED: Final = 6
 
 def height(summary: Summary) -> float:
     """Inches for a row a cluster."""
-    return HEAD_INCHES + ROW_INCHES * (len(summary.markers.scores) if summary.markers else 1)
+    return HEAD_INCHES + ROW_INCHES * (min(len(summary.markers.scores), style.MOST_CLUSTERS) if summary.markers else 1)
 
 
 def draw(figure: Figure, summary: Summary) -> str:
@@ -38,9 +38,10 @@ def draw(figure: Figure, summary: Summary) -> str:
     assert markers is not None  # noqa: S101 - the table of figures asks for it
     axes = figure.subplots()
     n_clusters, kept = markers.scores.shape
-    shown = min(SHOWN_OF_FEW if n_clusters <= MANY_CLUSTERS else SHOWN_OF_MANY, kept)
-    scale = Normalize(0, float(markers.mean_in[:, :shown].max()) or 1.0)
-    _dots(axes, markers, shown, scale)
+    n_rows = min(n_clusters, style.MOST_CLUSTERS)
+    shown = min(SHOWN_OF_FEW if n_rows <= MANY_CLUSTERS else SHOWN_OF_MANY, kept)
+    scale = Normalize(0, float(markers.mean_in[:n_rows, :shown].max()) or 1.0)
+    _dots(axes, markers, (n_rows, shown), scale)
     _rows(axes, summary, shown)
     keys: Any = [
         axes.scatter([], [], s=LARGEST * share, color="white", label=f"{share:.0%}", **RIM) for share in KEY_SHARES
@@ -52,7 +53,8 @@ def draw(figure: Figure, summary: Summary) -> str:
     bar = figure.colorbar(ScalarMappable(scale, style.EXPRESSION), cax=place, orientation="horizontal")
     place.set_title("colour: mean ln(1 + counts per 10,000)", fontsize=8, loc="left", pad=4)
     bar.outline.set_linewidth(0)
-    return f"Dot plot of the {shown} best marker genes of {style.counted(n_clusters, 'cluster')}. {_told(markers)}."
+    of = style.counted(n_rows, "cluster") + (f", the largest of {n_clusters:,}" if n_rows < n_clusters else "")
+    return f"Dot plot of the {shown} best marker genes of {of}. {_told(markers)}."
 
 
 def _bar_place(figure: Figure) -> tuple[float, float, float, float]:
@@ -61,13 +63,14 @@ def _bar_place(figure: Figure) -> tuple[float, float, float, float]:
     return (0.5, 0.22 / inches, 0.45, 0.06 / inches)
 
 
-def _dots(axes: Axes, markers: Markers, shown: int, scale: Normalize) -> None:
-    columns, rows = np.meshgrid(np.arange(shown), np.arange(len(markers.scores)))
+def _dots(axes: Axes, markers: Markers, shape: tuple[int, int], scale: Normalize) -> None:
+    n_rows, shown = shape
+    columns, rows = np.meshgrid(np.arange(shown), np.arange(n_rows))
     axes.scatter(
         columns,
         rows,
-        s=LARGEST * markers.share_in[:, :shown],
-        c=markers.mean_in[:, :shown],
+        s=LARGEST * markers.share_in[:n_rows, :shown],
+        c=markers.mean_in[:n_rows, :shown],
         cmap=style.EXPRESSION,
         norm=scale,
         **RIM,
@@ -78,12 +81,16 @@ def _dots(axes: Axes, markers: Markers, shown: int, scale: Normalize) -> None:
 
 
 def _rows(axes: Axes, summary: Summary, shown: int) -> None:
-    sizes = summary.clusters.sizes.tolist() if summary.clusters else []
+    all_sizes = summary.clusters.sizes.tolist() if summary.clusters else []
+    sizes = all_sizes[: style.MOST_CLUSTERS]
     axes.set_xlim(-0.2, shown)
     axes.set_ylim(len(sizes) - 0.4, -0.6)
     axes.set_yticks(range(len(sizes)), [f"{number}  ({size:,})" for number, size in enumerate(sizes)])
     axes.set_xticks(range(shown), [str(number + 1) for number in range(shown)])
-    axes.set_xlabel("row: cluster and its cells; column: rank by score of Welch's t-test against all other cells")
+    largest = f" (the largest of {len(all_sizes):,})" if len(sizes) < len(all_sizes) else ""
+    axes.set_xlabel(
+        f"row: cluster and its cells{largest}; column: rank by score of Welch's t-test against all other cells"
+    )
     axes.tick_params(length=0)
     axes.hlines(np.arange(len(sizes) - 1) + 0.5, -0.2, shown, color="#EEEEEE", linewidth=0.6)
 

@@ -56,6 +56,7 @@ def _violin(axes: Axes, values: Doubles, *, log: bool) -> None:
     shown = values[values > 0] if log else values
     low, high = float(shown.min()), float(shown.max())
     if len(shown) < CELLS_OF_A_VIOLIN or low == high:
+        shown = np.unique(shown)
         axes.plot(np.zeros(len(shown)), shown, "o", markersize=4.5, color=style.colour(4), clip_on=False)
     else:
         _body(axes, shown, log=log)

@@ -23,6 +23,8 @@ LEAST_BINS, MOST_BINS = 40, 200
 """Of a density, across: the more cells, the finer."""
 MOST_DOTS: Final = 20_000
 """Cells drawn one by one."""
+MOST_CLUSTERS: Final = 60
+"""Clusters with a number in a map and a row of markers, the largest; more would be neither read nor drawn in time."""
 RASTER: Final = 400
 """Pixels across of more cells than that; each is about 2 of the picture's."""
 PALETTE: Final = (

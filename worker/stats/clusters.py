@@ -16,7 +16,7 @@ from worker.stats.neighborhood import Neighborhood, Sketch
 from worker.stats.summary import Clusters, Integers
 
 CELLS_AT_ONCE = 65_536
-"""Cells beside a sketch that are told their communities at once: 10 MB for 40 of these."""
+"""Cells beside a sketch that are told their communities at once: 21 MB of votes for 40 of these."""
 
 
 def find(neighborhood: Neighborhood) -> Clusters:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import linalg, sparse
 from scipy.sparse import linalg as sparse_linalg
 
-from shared.pipeline import COMPONENTS
+from shared.pipeline import COMPONENTS, SEED
 from worker.matrices.matrix import CountBlock
 from worker.stats import lanes
 from worker.stats.counts import Counts
@@ -90,11 +90,18 @@ def _restrict(block: CountBlock, scales: Doubles, columns: Integers, to: CountBl
 
 
 def _add_products(products: _Products, block: Any) -> None:
-    """Products of a block in single precision, added up in double."""
+    """Products of a block in single precision, added up in double.
+
+    Of a dense block about its means: far from zero, the digits of small differences between cells would be lost.
+    """
     products.sums[:] += np.bincount(block.indices, block.data, block.shape[1])
     if block.nnz > DENSE * block.shape[0] * block.shape[1]:
         dense = block.toarray()
+        means = dense.mean(axis=0, dtype=np.float64).astype(np.float32)
+        dense -= means
+        beside = np.outer(dense.sum(axis=0, dtype=np.float64) + len(dense) / 2 * means.astype(np.float64), means)
         products.pairs[:] += dense.T @ dense
+        products.pairs[:] += beside + beside.T
     else:
         by_gene = sparse.csr_array((np.arange(block.nnz), block.indices, block.indptr), shape=block.shape).tocsc()
         cells = CountBlock(block.indptr, block.indices, block.data)
@@ -121,7 +128,7 @@ def _leading(covariance: Doubles, k: int) -> tuple[Doubles, Doubles]:
     n = len(covariance)
     if k < n // 4:  # Lanczos: half the time of a full decomposition
         with contextlib.suppress(sparse_linalg.ArpackError):
-            variances, loadings = sparse_linalg.eigsh(covariance, k, which="LA", v0=np.ones(n))
+            variances, loadings = sparse_linalg.eigsh(covariance, k, which="LA", v0=np.ones(n), rng=SEED)
             return variances[::-1], loadings[:, ::-1]
     variances, loadings = linalg.eigh(covariance, subset_by_index=(n - k, n - 1), check_finite=False)
     return variances[::-1], loadings[:, ::-1]

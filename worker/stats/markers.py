@@ -39,7 +39,7 @@ def rank(counts: Counts, genes: Genes, clusters: Clusters) -> Markers | Missing:
         return Missing("all cells are in one cluster, so there are no others to compare it with")
     ranked = [_ranked(inside, outside) for inside, outside in _groups(counts, clusters)]
     best, *values = (np.array(column) for column in zip(*ranked, strict=True))
-    return Markers(genes.symbols[best], genes.ids[best], *values)
+    return Markers(best.astype(np.int32), genes.symbols[best], genes.ids[best], *values)
 
 
 def _groups(counts: Counts, clusters: Clusters) -> Iterator[tuple[_Group, _Group]]:
@@ -65,7 +65,9 @@ def _summed(counts: Counts, clusters: Clusters) -> Doubles:
     def add(sums: Doubles, cells: slice, block: CountBlock) -> None:
         _add(block, factors[cells], clusters.labels[cells], sums)
 
-    total: Doubles = sum(lanes.summed(counts, lambda: np.zeros(shape), add), np.zeros(shape))
+    total, *parts = lanes.summed(counts, lambda: np.zeros(shape), add)
+    for part in parts:
+        total += part
     return total
 
 

@@ -80,7 +80,7 @@ def _example_gene(store: Counts, genes: Genes, marked: Markers | Missing) -> int
     expressed = named[store.gene_counts[named] > 0]
     if len(expressed):
         return int(expressed[np.argmax(store.gene_counts[expressed])])
-    return after(marked, lambda found: int(np.flatnonzero(genes.ids == found.ids[0, 0])[0]))
+    return after(marked, lambda found: int(found.genes[0, 0]))
 
 
 def _embedding(store: Counts, genes: Genes, coordinates: Floats, example: int | None) -> Embedding:

@@ -87,9 +87,11 @@ class Embedding:
 class Markers:
     """Welch's t-test of each cluster against the rest, best first, (clusters, top) each.
 
+    ``genes`` are their numbers in the matrix, where ids and symbols may occur more than once.
     ``mean_in``, ``mean_out`` are log-normalised; ``share_in``, ``share_out`` the share of cells with a count, 0 to 1.
     """
 
+    genes: Integers
     symbols: Strings
     ids: Strings
     scores: Doubles

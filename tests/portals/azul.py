@@ -50,11 +50,15 @@ def hit(project_id: str, matrices: object = None, contributed: object = None, **
 
 @dataclass
 class Azul:
-    """The stand-in: what it lists and holds, where a file is cut once (bytes), and the replies it gives first."""
+    """The stand-in: what it lists and holds, and the replies it gives first.
+
+    Some files are ``slow``: they have to be prepared. Some are cut, once, after so many bytes.
+    """
 
     portal: Portal
     hits: list[Any] = field(default_factory=list)
     bodies: dict[str, bytes] = field(default_factory=dict)
+    slow: set[str] = field(default_factory=set)
     cuts: dict[str, int] = field(default_factory=dict)
     first: list[Reply] = field(default_factory=list)
     page_size: int = MOST
@@ -96,12 +100,12 @@ class Azul:
         return document({"Code": "BadRequestError"}, 400)
 
     def _file(self, request: Request, room: str, number: str, query: dict[str, str]) -> Reply:
-        """Prepared first, so that a client has to come again; then in a store that knows ranges."""
+        """In a store that knows ranges; a slow one is asked for again before."""
         if number not in self.bodies:
             return Reply(404)
         if room == "storage":
             return file(self.bodies[number], f'"{number}"', self.cuts.pop(number, None))(request)
-        if "wait" not in query:
+        if number in self.slow and "wait" not in query:
             return redirect(f"{request.path}&wait=0", 301, Retry_After="1")
         return redirect(f"{self.url}/storage/{number}?signature=x")
 

@@ -137,7 +137,7 @@ def _sorted(project_id: str, opened: Sequence[tuple[Input, OpenedFile]], scratch
     species_of: dict[str | None, str | None] = {}
     unclear = _unclear_groups(matrix for _, file in opened for matrix in file.matrices)
     for known, matrix, filed_under in _filed(opened):
-        species_of.setdefault(filed_under, filed_under or matrix.species)
+        species_of[filed_under] = species_of.get(filed_under) or filed_under or matrix.species
         _read(matrix, _libraries(matrix, known.library_construction, unclear), filed_under, piles)
     groups = tuple(
         Group(keys.entity(project_id, filed_under), species, piles.close(filed_under))

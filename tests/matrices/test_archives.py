@@ -233,6 +233,72 @@ def test_a_truncated_archive_is_corrupt(extension: str, share: float, tmp_path: 
         whole(only_matrix(path, tmp_path))
 
 
+def _second_header(path: Path) -> int:
+    """Where the header of the fourth member begins, the first of another folder."""
+    with tarfile.open(path) as archive:
+        return archive.getmembers()[3].offset
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["tar", "tar.gz"])
+@pytest.mark.parametrize("damage", ["a bit", "cut before", "cut within"])
+def test_a_tar_that_is_damaged_after_its_first_matrix_is_not_taken_for_one_matrix(
+    damage: str, tmp_path: Path, *, packed: bool
+) -> None:
+    members = {f"{run}/{name.partition('/')[2]}": body for run in ("a", "b") for name, body in folder().items()}
+    path = tarred(tmp_path / "a.tar", members)
+    place = _second_header(path)
+    content = bytearray(path.read_bytes())
+    if damage == "a bit":
+        content[place + 150] ^= 1
+    else:
+        del content[place + (100 if damage == "cut within" else 0) :]
+    path.write_bytes(gzip.compress(content) if packed else content)
+
+    with pytest.raises(CorruptMatrixError, match=rf"a\.tar: damaged or truncated archive \(.* at byte {place:,}\)"):
+        opened(path, tmp_path)
+
+
+def _with_header(path: Path, **pax: str) -> Path:
+    """A tar of a matrix whose first member has such an extended header."""
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        for number, (name, content) in enumerate(folder().items()):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            info.pax_headers = {} if number else pax
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def test_a_header_of_megabytes_is_not_read(tmp_path: Path) -> None:
+    path = _with_header(tmp_path / "a.tar", comment="x" * 2_000_000)
+    with pytest.raises(CorruptMatrixError, match=r"a header of 2,000,0\d\d bytes"):
+        opened(path, tmp_path)
+
+
+def test_a_member_with_holes_is_refused_before_they_are_filled(tmp_path: Path) -> None:
+    sparse = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9999999999"}
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("matrix.h5")
+        info.pax_headers = sparse | {"GNU.sparse.name": "matrix.h5"}
+        info.size = 512
+        archive.addfile(info, io.BytesIO(b"0\n".ljust(512, b"\0")))
+    with pytest.raises(CorruptMatrixError, match="has holes; pack it without --sparse"):
+        opened(path, tmp_path)
+
+
+def test_a_member_with_an_endless_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorruptMatrixError, match="the name of a member has 5,000 characters"):
+        opened(zipped(tmp_path / "a.zip", {"_" * 5_000: b"x"}), tmp_path)
+
+
+def test_a_table_whose_first_number_is_not_at_hand_yet_is_a_table(tmp_path: Path) -> None:
+    labels = ",".join(f"ENSG{number:011d}" for number in range(1_021))
+    body = f"{labels},x".ljust(archives.START_BYTES - 3, "x") + "\nb" + "arcode" * 3 + ",1" * 1_022 + "\n"
+    path = zipped(tmp_path / "a.zip", {"a.csv": body.encode(), "notes.txt": b"Dear all, \nno table"})
+    assert [len(matrix.cells) for matrix in opened(path, tmp_path).matrices] == [1]
+
+
 def test_a_truncated_gzip_member_is_named_with_its_place(tmp_path: Path) -> None:
     members = gzipped(folder())
     members["run/matrix.mtx.gz"] = members["run/matrix.mtx.gz"][:-12]
@@ -391,6 +457,7 @@ def test_an_archive_of_too_many_members_is_refused(tmp_path: Path) -> None:
             b"cell-1\ncell-\xff\ncell-3\ncell-4\n",
             r"run/barcodes\.tsv, line 2: no UTF-8 text .*; save it as UTF-8",
         ),
+        ("run/genes.tsv", b"genome\tfeature_type\nx\ty\n", r"run/genes\.tsv, line 1: no column of gene ids"),
         ("run/genes.tsv", b"a\tA\nb\nc\tC\n", r"run/genes\.tsv, line 2: 1 fields, but the first line has 2"),
     ],
 )

@@ -7,8 +7,10 @@ import numpy.typing as npt
 import pytest
 import scipy.sparse
 
-from shared.errors import NoRawCountsError
+from shared.errors import CorruptMatrixError, NoRawCountsError
+from worker.matrices.counted import CountedMatrix
 from worker.matrices.counts import CountCheck
+from worker.matrices.features import Features
 from worker.matrices.matrix import Cells, CountBlock, Genes
 
 Counts = npt.NDArray[np.float64]
@@ -77,3 +79,13 @@ def test_fractions_in_late_cells_only_are_seen() -> None:
 
     with pytest.raises(NoRawCountsError, match="in 50 cells"):
         _concluded(values)
+
+
+def test_a_negative_count_is_not_hidden_by_another_of_the_same_cell_and_gene() -> None:
+    names = np.array(["cell-1", "cell-2"], dtype=object)
+    raw = CountBlock(np.array([0, 1, 3]), np.array([0, 1, 1], np.int32), np.array([2, -3, 5], np.float32))
+    matrix = CountedMatrix(
+        place="a.h5ad, X", features=Features(names, names), cells=Cells(names), raw_blocks=lambda: iter([raw])
+    )
+    with pytest.raises(CorruptMatrixError, match=r"a\.h5ad, X: cell cell-2: the count -3 is negative"):
+        list(matrix.blocks())

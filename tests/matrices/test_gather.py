@@ -84,3 +84,22 @@ def test_canned_tables_beside_a_canned_matrix_are_inputs_and_the_fingerprint_is_
     assert [group.entity for group in found.groups] == ["project"]
     message = [MatrixReference(**item.input.model_dump(include={"uri", "version", "species"})) for item in named]
     assert fingerprint(found.inputs) == fingerprint(message)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_species_that_one_file_tells_is_that_of_the_project_whatever_their_order(
+    tmp_path: Path, *, turned: bool
+) -> None:
+    (tmp_path / "ids").mkdir()
+    (tmp_path / "symbols").mkdir()
+    told = b"".join(b"ENSG%011d\tG%d\n" % (n, n) for n in range(3))
+    files = [
+        *fetched(tmp_path / "ids", {"matrix.mtx": MARKET, "genes.tsv": told, "barcodes.tsv": CELLS}, "s3://b/a"),
+        *fetched(
+            tmp_path / "symbols", {"matrix.mtx": MARKET, "genes.tsv": b"A\nB\nC\n", "barcodes.tsv": CELLS}, "s3://b/c"
+        ),
+    ]
+
+    found = gathered(tmp_path, files[::-1] if turned else files)
+
+    assert [group.species for group in found.groups] == ["homo_sapiens"]

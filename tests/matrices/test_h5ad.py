@@ -256,6 +256,14 @@ def _linked_outside(file: h5py.File) -> None:
     file["X/data"] = h5py.ExternalLink("/etc/passwd", "/data")
 
 
+def _linked_outside_by_a_detour(file: h5py.File) -> None:
+    with h5py.File(f"{file.filename}.other", "w") as other:
+        other["data"] = file["X/data"][()]
+    del file["X/data"]
+    file["elsewhere"] = h5py.ExternalLink(f"{file.filename}.other", "/")
+    file["X/data"] = h5py.SoftLink("/elsewhere/data")
+
+
 def _stored_outside(file: h5py.File) -> None:
     count = len(file["X/data"])
     del file["X/data"]
@@ -294,6 +302,8 @@ def _poked(path: str, place: int, value: float) -> Callable[[h5py.File], None]:
         (_shortened("obs/_index/mask"), r"/obs/_index has 60 values and a mask of 59"),
         (_with("X/data", np.array([b"x"] * 10)), r"expected numbers|indptr ends at"),
         (_linked_outside, r"/X/data is a link to another file"),
+        (_linked_outside_by_a_detour, r"/X/data leads to another file"),
+        (_with("obs/assay/codes", np.zeros((60, 2), np.int8)), r"“codes” is missing or has not 1 dimension"),
         (_stored_outside, r"/X/data lies in another file"),
         (_of_another_shape, r"X is 60 cells by 26 genes, but obs has 60 and var 25 rows"),
         (_absurd, r"is absurd"),

@@ -116,6 +116,18 @@ def test_a_column_attribute_tells_the_method_cell_by_cell(tmp_path: Path) -> Non
     assert found.tolist() == labels
 
 
+def test_what_a_cell_says_of_itself_counts_before_what_the_file_says_of_all(tmp_path: Path) -> None:
+    labels = ["Smart-seq2", "10x 3' v3"] * 35
+    with _written(tmp_path / "a.loom", COUNTS) as file:
+        file.attrs[METHOD] = "10X v2 sequencing"
+        file[f"col_attrs/{METHOD}"] = [label.encode() for label in labels]
+
+    found = only_matrix(tmp_path / "a.loom", tmp_path).cells.library_labels
+
+    assert found is not None
+    assert found.tolist() == labels
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [

@@ -251,6 +251,7 @@ def test_a_cell_with_more_entries_than_are_kept_is_summed_on_the_way(tmp_path: P
         (MARKET.replace(b"3 4 4", b"99999999999 4 4"), r"line 3.*no matrix has more than"),
         (MARKET.replace(b"3 4 4", b"3 4"), r"line 3: expected “rows columns entries”, found “3 4”"),
         (MARKET.replace(b"3 4 4", b"3 4 -4"), r"line 3: expected “rows columns entries”"),
+        (MARKET.replace(b"3 4 4", b"3 4 " + b"9" * 5_000), r"line 3: expected “rows columns entries”"),
         (MARKET[:60], r"line 4: expected “row column value”, found “1 1”"),
         (MARKET[:30], r"line 1|ends before its sizes"),
     ],

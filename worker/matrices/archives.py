@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Final, cast, override
+from tarfile import EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-defined]
+from typing import IO, Final, Self, cast, override
 
 from isal import isal_zlib
 
@@ -40,6 +41,12 @@ TAR_MAGIC: Final = b"ustar"
 TAR_MAGIC_OFFSET: Final = 257
 """POSIX.1-1988 tar header."""
 MAX_MEMBERS: Final = 10_000
+MAX_NAME_CHARACTERS: Final = 1_024
+MAX_HEADER_BYTES: Final = 1_048_576
+"""Of a tar's extended header (POSIX pax, GNU long names), which is read at once."""
+_LONG_HEADERS: Final = frozenset(
+    {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
+)
 START_BYTES: Final = 16_384
 """Of each member, enough to tell what it is."""
 KEPT_BYTES: Final = 2**28
@@ -195,6 +202,28 @@ class _Joined(io.RawIOBase):
         return 0
 
 
+class _Header(tarfile.TarInfo):
+    """A member's header; tarfile itself takes a damaged one, but for the first, for the end of the archive."""
+
+    @classmethod
+    @override
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if header.size < 0 or (header.type in _LONG_HEADERS and header.size > MAX_HEADER_BYTES):
+            raise ReadError(f"a header of {header.size:,} bytes")
+        return header
+
+    @classmethod
+    @override
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile)
+        except EOFHeaderError:
+            raise
+        except HeaderError as error:
+            raise ReadError(f"{error} at byte {tarfile.offset:,}") from error
+
+
 def tar_members(path: Path, room: Path) -> list[Member]:
     """The regular files of a tar archive, gzipped or not; CorruptMatrixError as for a zip.
 
@@ -210,6 +239,8 @@ def tar_members(path: Path, room: Path) -> list[Member]:
                 raise CorruptMatrixError(f"{path.name}: member {info.name} is a link; pack the file itself")
             if not info.isfile() or _is_clutter(info.name):
                 continue
+            if info.issparse():
+                raise CorruptMatrixError(f"{path.name}: member {info.name} has holes; pack it without --sparse")
             keep = info.size <= room_left
             room_left -= info.size if keep else 0
             members.append(_tar_member(path, archive, info, number, room if keep else None))
@@ -249,9 +280,9 @@ def _opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
     with ExitStack() as stack, _damage_named(path.name):
         if is_gzipped(packed):
             stream = stack.enter_context(inflated(packed))
-            yield stack.enter_context(tarfile.open(fileobj=stream, mode="r|", bufsize=HEAD_BYTES))
+            yield stack.enter_context(tarfile.open(fileobj=stream, mode="r|", bufsize=HEAD_BYTES, tarinfo=_Header))
         else:
-            yield stack.enter_context(tarfile.open(path, mode="r:"))
+            yield stack.enter_context(tarfile.open(path, mode="r:", tarinfo=_Header))
 
 
 @contextmanager
@@ -263,6 +294,8 @@ def _damage_named(name: str) -> Iterator[None]:
 
 
 def _refuse_outside(archive: str, name: str) -> None:
+    if len(name) > MAX_NAME_CHARACTERS:
+        raise CorruptMatrixError(f"{archive}: the name of a member has {len(name):,} characters; give it a shorter one")
     parts = name.replace("\\", "/").split("/")
     if ".." in parts or not parts[0] or ":" in parts[0]:
         raise CorruptMatrixError(f"{archive}: member {name} points outside the archive; pack relative names")

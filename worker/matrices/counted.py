@@ -7,7 +7,7 @@ import numpy as np
 from shared.errors import CorruptMatrixError, EmptyMatrixError
 from worker.matrices.alignment import LEFT_OUT, remap
 from worker.matrices.blocks import ordered
-from worker.matrices.counts import CountCheck
+from worker.matrices.counts import CountCheck, refuse_impossible
 from worker.matrices.features import Features, are_genes
 from worker.matrices.matrix import Cells, CountBlock, Genes, Strings
 from worker.matrices.species import SpeciesOfIds
@@ -78,7 +78,10 @@ class CountedMatrix:
         check = CountCheck(self._place, self._genes, self._cells)
         n_cells = 0
         for raw in self._raw_blocks():
-            block = remap(ordered(raw), self._mapping)
+            in_order = ordered(raw)
+            if in_order is not raw:
+                self._refuse_negative(raw, n_cells)
+            block = remap(in_order, self._mapping)
             check.see(block)
             n_cells += block.n_cells
             yield block
@@ -89,6 +92,13 @@ class CountedMatrix:
                 f"{self._place}: {len(self._genes):,} genes by {n_cells:,} cells, all counts are zero"
             )
         self._conclusion = (check.conclude(),)
+
+    def _refuse_negative(self, raw: CountBlock, first_cell: int) -> None:
+        """Before entries of one cell and gene are summed, as that may hide one."""
+        if raw.values.min(initial=0) < 0:
+            entry = int(np.argmin(raw.values))
+            cell = first_cell + int(np.searchsorted(raw.indptr, entry, side="right")) - 1
+            refuse_impossible(float(raw.values[entry]), f"{self._place}: cell {self._cells.ids[cell]}")
 
     def _note_left_out(self, kinds: Strings | None, n_left_out: int) -> None:
         left_out = sorted({str(kind) for kind in (() if kinds is None else kinds[self._mapping == LEFT_OUT])})

@@ -32,7 +32,7 @@ def read_frame(file: h5py.File, path: str, wanted: Callable[[str], bool]) -> tup
 
 def _group_frame(group: h5py.Group, wanted: Callable[[str], bool]) -> tuple[Strings, dict[str, Strings]]:
     name = group.attrs.get("_index", "_index")
-    name = name.decode() if isinstance(name, bytes) else str(name)
+    name = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
     columns = {column: _column(group, column) for column in group if column != name and wanted(column)}
     return _column(group, name), columns
 
@@ -52,7 +52,10 @@ def _column(group: h5py.Group, name: str) -> Strings:
         raise CorruptMatrixError(f"{group.name}: column “{name}” is missing")
     reference = node.attrs.get("categories")
     if isinstance(reference, h5py.Reference) and reference:
-        return _categorical(node, group[reference])
+        categories = group[reference]
+        if not isinstance(categories, h5py.Dataset):
+            raise CorruptMatrixError(f"{group.name}/{name}: its categories are no list")
+        return _categorical(node, categories)
     return hdf5.strings_at(group, name)
 
 
@@ -61,7 +64,11 @@ def _categorical(codes: h5py.Dataset, categories: h5py.Dataset) -> Strings:
 
 
 def _decoded(codes: npt.NDArray[Any], categories: Strings, place: str) -> Strings:
-    if codes.dtype.kind not in "iu" or (len(codes) and (codes.min() < -1 or codes.max() >= len(categories))):
+    if (
+        codes.ndim != 1
+        or codes.dtype.kind not in "iu"
+        or (len(codes) and (codes.min() < -1 or codes.max() >= len(categories)))
+    ):
         raise CorruptMatrixError(f"{place}: codes do not fit its {len(categories):,} categories")
     texts: Strings = np.append(categories, np.array([_MASKED], dtype=object))[codes]
     return texts

@@ -55,7 +55,8 @@ def _bands(dataset: h5py.Dataset, cells_axis: int, width: int) -> Iterator[Count
 
 def _tiles(dataset: h5py.Dataset, cells_axis: int, room: Path) -> Iterator[CountBlock]:
     n_cells, n_genes = dataset.shape[cells_axis], dataset.shape[1 - cells_axis]
-    height, chunk = dataset.chunks[cells_axis], dataset.chunks[1 - cells_axis]
+    chunks = dataset.chunks or (1, 1)
+    height, chunk = chunks[cells_axis], chunks[1 - cells_axis]
     width = max(chunk, TILE_BYTES // (_value_bytes(dataset) * height) // chunk * chunk)
     with scratch.subfolder(room) as folder:
         regroup = Regroup(folder, n_cells)

@@ -106,7 +106,7 @@ def _layout(file: h5py.File, place: str, genes_at: str) -> Layout | None:
 
 def _attribute(node: h5py.Group, *names: str) -> Any:
     value = next((node.attrs[name] for name in names if name in node.attrs), "")
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _candidate(file: h5py.File, layout: Layout) -> Candidate:

@@ -57,6 +57,8 @@ def member(group: h5py.Group, name: str) -> Any:
         if isinstance(link, h5py.ExternalLink):
             raise CorruptMatrixError(f"{group.name}/{name} is a link to another file; send one file that has it all")
         found = group.get(name)
+        if found is not None and found.file.id != group.file.id:
+            raise CorruptMatrixError(f"{group.name}/{name} leads to another file; send one file that has it all")
     except (OSError, RuntimeError, KeyError) as error:
         raise CorruptMatrixError(f"{group.name}/{name}: damaged HDF5 ({error}); send it again") from error
     if isinstance(found, h5py.Dataset):

@@ -34,7 +34,7 @@ def open_loom(file: h5py.File, path: Path, name: str, room: Path, inside: str = 
     """The one matrix of ``file``, which lies at ``path`` and is called ``name``, or ``inside`` of an archive."""
     shape = hdf5.dataset_at(file, "matrix", 2).shape
     rows, columns = _attributes(file, "row_attrs", shape[0]), _attributes(file, "col_attrs", shape[1])
-    annotations = columns | _global_attributes(file, shape[1])
+    annotations = _global_attributes(file, shape[1]) | columns
     place, why = choose([_candidate(file, candidate) for candidate in _places(file)])
     species, notes = agreed_species(annotations)
     return CountedMatrix(

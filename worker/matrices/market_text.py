@@ -28,6 +28,8 @@ MAX_SIDE: Final = 2**31 - 1
 """Rows or columns that an int32 index reaches."""
 MIN_LINE_BYTES: Final = 6
 """``1 1 1`` and the line's end."""
+SIZE_DIGITS: Final = 4_000
+"""Python reads no longer number (``sys.get_int_max_str_digits``)."""
 SHOWN_CHARACTERS: Final = 60
 _SIZES: Final = ("rows", "columns", "entries")
 
@@ -68,7 +70,7 @@ def read_shape(stream: io.BufferedReader, name: str) -> Shape:
         line_number += 1
     line_number += 1
     fields = line.split()
-    if len(fields) != len(_SIZES) or not all(field.isdigit() for field in fields):
+    if len(fields) != len(_SIZES) or not all(field.isdigit() and len(field) < SIZE_DIGITS for field in fields):
         raise CorruptMatrixError(f"{name}, line {line_number}: expected “{' '.join(_SIZES)}”, found {_shown(line)}")
     n_rows, n_columns, n_entries = map(int, fields)
     place = f"{name}, line {line_number}: {n_rows:,} rows by {n_columns:,} columns, {n_entries:,} entries"

@@ -60,7 +60,10 @@ def read_features(source: Source) -> Features:
     table = _read(source, is_feature_column, _HEADERLESS)
     if table.named:
         first = next(iter(table.columns))
-        return from_columns(table.columns, None if is_feature_column(first) else table.columns[first])
+        try:
+            return from_columns(table.columns, None if is_feature_column(first) else table.columns[first])
+        except KeyError as error:
+            raise CorruptMatrixError(f"{source.name}, line 1: {error.args[0]}; send it with one") from error
     ids, symbols, kinds = (table.columns.get(name) for name in _HEADERLESS)
     if ids is None:
         return Features(*(np.empty(0, dtype=object),) * 2)

@@ -35,6 +35,8 @@ from worker.matrices.tables import CELL_COLUMNS, CellTable, read_cells, read_fea
 
 TEXT_BYTES: Final = 4_194_304
 """Text parsed at once (4 MiB, at most 2 M values)."""
+LEAST_START_BYTES: Final = 16_384
+"""What is at hand of a longer file to tell what it is, at least."""
 _DELIMITERS: Final = "\t,;"
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 _LOOKED_AT: Final = 50_000
@@ -81,6 +83,8 @@ def is_table(start: bytes) -> bool:
         return False
     values = row[1:] if b"\n" in rest else row[1:-1]
     numbers = values[_n_labels(["", *values]) - 1 :]
+    if not numbers and b"\n" not in rest and len(start) >= LEAST_START_BYTES:
+        return True  # what is at hand ends before the first number
     return not rest or (bool(numbers) and all(map(_is_number, numbers)))
 
 

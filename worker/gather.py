@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -90,12 +91,22 @@ class _Piles:
 def gather(project_id: str, fetched: Sequence[Fetched], scratch: Path) -> Gathered:
     """Read every matrix, each cell to the store of its species and library construction group."""
     opened = _opened(fetched, scratch)
-    while True:
-        folder = Path(tempfile.mkdtemp(dir=scratch, prefix="stores-"))
-        try:
-            return _sorted(project_id, opened, folder)
-        except EntriesOutOfOrderError:  # seen only deep in the file; next time that matrix is regrouped by cell
-            shutil.rmtree(folder)
+    folder = Path(tempfile.mkdtemp(dir=scratch, prefix="stores-"))
+    try:
+        return _sorted(project_id, opened, folder)
+    except EntriesOutOfOrderError:  # seen only deep in a file; next time its matrix is regrouped by cell
+        shutil.rmtree(folder)
+        _find_disorder([matrix for _, file in opened for matrix in file.matrices])
+        folder.mkdir()
+        return _sorted(project_id, opened, folder)
+
+
+def _find_disorder(matrices: Sequence[Matrix]) -> None:
+    """Read matrices to where their disorder shows, that they know it: to begin anew for each of many takes too long."""
+    for matrix in matrices if len(matrices) > 1 else ():
+        with suppress(EntriesOutOfOrderError):
+            for _ in matrix.blocks():
+                pass
 
 
 def _opened(fetched: Sequence[Fetched], scratch: Path) -> list[tuple[Input, OpenedFile]]:

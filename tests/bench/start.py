@@ -57,11 +57,12 @@ def cold() -> dict[str, float]:
         path.write_bytes(SAMPLE.read_bytes())
         command = [sys.executable, "-m", "worker.cli", "render", str(path), "--out", folder]
         begin, reached = time.perf_counter(), dict[str, float]()
-        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        environ = {**os.environ, "DPSS_LOG_FORMAT": "json"}
+        with subprocess.Popen(
+            command, env=environ, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        ) as process:
             for line in process.stderr or ():
-                for stage in STAGES:
-                    if stage in line:
-                        reached.setdefault(stage, time.perf_counter() - begin)
+                reached.setdefault(json.loads(line).get("stage", ""), time.perf_counter() - begin)
     return reached
 
 

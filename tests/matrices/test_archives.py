@@ -458,6 +458,11 @@ def test_an_archive_of_too_many_members_is_refused(tmp_path: Path) -> None:
             r"run/barcodes\.tsv, line 2: no UTF-8 text .*; save it as UTF-8",
         ),
         ("run/genes.tsv", b"genome\tfeature_type\nx\ty\n", r"run/genes\.tsv, line 1: no column of gene ids"),
+        (
+            "run/barcodes.tsv",
+            b"cell-1\n" + b"x" * 2_000_000,
+            r"run/barcodes\.tsv, line 2: longer than 1,048,576 characters",
+        ),
         ("run/genes.tsv", b"a\tA\nb\nc\tC\n", r"run/genes\.tsv, line 2: 1 fields, but the first line has 2"),
     ],
 )

@@ -6,10 +6,11 @@ import pytest
 
 from shared.manifest import fingerprint
 from shared.messages import MatrixReference
-from tests.matrices.building import CELLS, FEATURES, MARKET
-from tests.matrices.test_beside import fetched, gathered
+from tests.matrices.building import CELLS, FEATURES, MARKET, zipped
+from tests.matrices.test_beside import counts_of, fetched, gathered
 from worker.fetch import Fetched
 from worker.gather import MAX_UNKNOWN_METHODS, Gathered
+from worker.matrices.market_text import TEXT_BYTES
 
 IDS = CELLS.decode().split()
 
@@ -103,3 +104,20 @@ def test_a_species_that_one_file_tells_is_that_of_the_project_whatever_their_ord
     found = gathered(tmp_path, files[::-1] if turned else files)
 
     assert [group.species for group in found.groups] == ["homo_sapiens"]
+
+
+def test_several_matrices_whose_order_is_lost_late_are_all_regrouped(tmp_path: Path) -> None:
+    """The last entry of each belongs to its first cell, more than a block of text after that cell's others."""
+    n_entries = TEXT_BYTES // len(b"1 1 1\n") + 100
+    market = b"%%MatrixMarket matrix coordinate integer general\n3 4 " + b"%d\n" % (n_entries + 2)
+    market += b"1 1 1\n" + b"2 3 1\n" * n_entries + b"3 1 2\n"
+    members = {
+        f"{run}/{name}": content
+        for run in ("a", "b", "c")
+        for name, content in (("matrix.mtx", market), ("genes.tsv", FEATURES), ("barcodes.tsv", CELLS))
+    }
+    archive = zipped(tmp_path / "a.zip", members)
+
+    found = counts_of(gathered(tmp_path, fetched(tmp_path, {"a.mtx.zip": archive.read_bytes()})))
+
+    assert found.toarray().tolist() == [[1, 0, 2], [0, 0, 0], [0, n_entries, 0], [0, 0, 0]] * 3

@@ -105,6 +105,13 @@ def test_attributes_of_version_2_tell_method_and_species_of_all_cells(tmp_path: 
     assert matrix.species == "mus_musculus"
 
 
+def test_an_attribute_that_says_nothing_is_no_label(tmp_path: Path) -> None:
+    with _written(tmp_path / "a.loom", COUNTS) as file:
+        file.attrs[METHOD] = h5py.Empty("f")
+
+    assert only_matrix(tmp_path / "a.loom", tmp_path).cells.library_labels is None
+
+
 def test_a_column_attribute_tells_the_method_cell_by_cell(tmp_path: Path) -> None:
     labels = ["Smart-seq2", "10x 3' v3"] * 35
     with _written(tmp_path / "a.loom", COUNTS) as file:

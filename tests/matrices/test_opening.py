@@ -13,6 +13,7 @@ from tests.matrices.building import (
     CELLS,
     COUNTS,
     FEATURES,
+    MARKET,
     MATRICES,
     assert_same,
     folder,
@@ -134,6 +135,49 @@ def test_the_tables_of_the_second_generation_of_the_matrix_service_are_those_wit
 
     assert matrix.genes.symbols.tolist() == ["A", "B", "C"]
     assert matrix.cells.ids.tolist() == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("genes_in_rows", [True, False])
+def test_what_is_known_of_cells_and_lies_beside_their_counts_is_not_read_as_counts(
+    tmp_path: Path, *, genes_in_rows: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    cells = [f"sample_{n}" for n in range(30)]
+    genes = ["GAPDH", "ACTB", *(f"ENSG{n:011}" for n in range(2, 1_000))]
+    counts = pd.DataFrame(rng.poisson(1, (30, 1_000)), cells, genes)
+    known = {
+        "umap.csv": pd.DataFrame(rng.normal(size=(30, 2)), cells, ["UMAP_1", "UMAP_2"]),
+        "qc/quality.csv": pd.DataFrame(rng.integers(1, 99, (30, 2)), cells, ["good", "bad"]),
+        "tags.csv": pd.DataFrame(rng.integers(1, 99, (4, 30)), ["CD4", "CD8A", "CD19", "HTO1"], cells),
+    }
+    tables = {"counts.csv": counts.T if genes_in_rows else counts, **known}
+    members = {name: table.to_csv().encode() for name, table in tables.items()}
+
+    file = opened(zipped(tmp_path / "a.zip", members), tmp_path)
+
+    (matrix,) = file.matrices
+    assert_same(whole(matrix), counts.to_numpy())
+    assert file.reading == (
+        "Left out, as another holds many more features of the same cells: tags.csv.",
+        "Not read of the archive: umap.csv, qc/quality.csv.",
+    )
+
+
+def test_tags_of_the_same_cells_are_left_out_and_cells_of_equal_names_are_not(tmp_path: Path) -> None:
+    many = b"".join(b"ENSG%011d\tG%d\n" % (n, n) for n in range(1, 41))
+    market = b"%%MatrixMarket matrix coordinate integer general\n40 4 2\n1 1 5\n3 2 2\n"
+    barcodes = b"".join(b"AAACCTGAGCA%c-1\n" % letter for letter in b"ACGT")
+    members = {
+        **{f"rna-{n}/{name}": content for n in (1, 2) for name, content in _folder(market, many, barcodes).items()},
+        **{
+            f"tags/{name}": content for name, content in _folder(MARKET, FEATURES, barcodes.replace(b"-1", b"")).items()
+        },
+    }
+
+    file = opened(zipped(tmp_path / "a.zip", members), tmp_path)
+
+    assert [matrix.name for matrix in file.matrices] == ["rna-1", "rna-2"]
+    assert file.reading == ("Left out, as another holds many more features of the same cells: tags/matrix.mtx.",)
 
 
 @pytest.mark.parametrize("separator", [b",", b"\t"])

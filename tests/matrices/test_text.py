@@ -86,6 +86,37 @@ def test_a_second_label_column_is_the_symbols(tmp_path: Path) -> None:
     assert matrix.genes.symbols.tolist() == ["Gene0", "Gene1", "Gene2"]
 
 
+@pytest.mark.parametrize(
+    ("content", "passed_over"),
+    [
+        ("gene,length,entrez_id,a,b\nx,900,7157,5,0\ny,12,,0,7\nz,3,-1,2,0\n", "length, entrez_id"),
+        ("Geneid,Chr,Start,End,Strand,Length,a,b\nx,1,1,9,+,8,5,0\ny,1,1;4,2,-,8,0,7\nz,1,1,9,+,8,2,0\n", "Length"),
+        ("cell,x,nCount_RNA,y,z,UMAP_1,percent.mt\na,5,7,0,2,-1.5,nan\nb,0,7,7,0,2.5,1e-3\n", None),
+        (',"x","seurat_clusters","y","z"\n"AAACCTGAGCAT-1",5,"3",0,2\n"AAACCTGAGCTT-1",0,"4",7,0\n', None),
+    ],
+    ids=["of genes", "featureCounts", "of cells", "quoted"],
+)
+def test_columns_that_are_called_like_no_counts_are_passed_over_and_named(
+    content: str, passed_over: str | None, tmp_path: Path
+) -> None:
+    matrix = only_matrix(_file(tmp_path, content), tmp_path)
+
+    assert_same(whole(matrix), COUNTS)
+    assert matrix.genes.ids.tolist() == ["x", "y", "z"]
+    (said,) = [sentence for sentence in matrix.reading if "passed over" in sentence]
+    assert passed_over is None or passed_over in said
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["GeneA\t0\t3\t0\nGeneB\t1\t0\t0\n", "ENSG00000000001,1,2\nENSG00000000002,3,4\n", "0,0,5\n3,0,1\n"],
+    ids=["a row of counts", "a stable id over the labels", "no labels either"],
+)
+def test_a_table_without_a_header_is_refused_before_it_loses_its_first_row(content: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedFormatError, match=r"a\.csv, line 1: a row of counts .*; send it with a header"):
+        opened(_file(tmp_path, content), tmp_path)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 @given(seed=st.integers(0, 10_000), shape=st.tuples(st.integers(1, 12), st.integers(1, 9)), genes_in_rows=st.booleans())
 def test_what_pandas_writes_is_read_back(

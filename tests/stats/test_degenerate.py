@@ -14,10 +14,14 @@ from sklearn.manifold import trustworthiness
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
-from tests.stats.in_memory import SUBJECT, InMemory, names, summary_of
+from shared.pipeline import VARIABLE_GENES
+from tests.stats.in_memory import SUBJECT, InMemory, genes, names, summary_of
 from worker.matrices.matrix import Genes
-from worker.stats import embedding, neighborhood, neighbors
+from worker.stats import embedding, neighborhood, neighbors, variable_genes
+from worker.stats.moments import Moments
 from worker.stats.summarize import summarize
+from worker.stats.summary import VariableGenes
+from worker.stats.variable_genes import MOST_EQUALS
 
 BEYOND_QUALITY = {"variable_genes", "components", "clusters", "embedding", "example_gene", "markers"}
 NAN_MEANS_UNVARYING = {"dispersions", "dispersions_norm"}
@@ -113,6 +117,21 @@ def test_equal_cells_have_no_variable_genes() -> None:
 
     assert summary.missing["variable_genes"] == "no gene varies between the cells"
     assert summary.top_genes is not None
+
+
+def test_equals_of_the_last_variable_gene_are_chosen_with_it_but_not_without_end() -> None:
+    chosen = [_n_chosen(n_genes) for n_genes in (VARIABLE_GENES + 500, 3 * VARIABLE_GENES)]
+
+    assert chosen == [VARIABLE_GENES + 490, MOST_EQUALS * VARIABLE_GENES]
+
+
+def _n_chosen(n_genes: int) -> int:
+    """Of genes that vary alike, but for a few that vary less."""
+    squares = np.full(n_genes, 1.0)
+    squares[:10] = 0.8
+    found = variable_genes.find(Moments(2, np.ones(n_genes), squares), genes(n_genes))
+    assert isinstance(found, VariableGenes)
+    return int(found.chosen.sum())
 
 
 def test_cells_without_a_count_are_summarised_among_others() -> None:

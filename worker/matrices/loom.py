@@ -90,8 +90,12 @@ def _global_attributes(file: h5py.File, n_cells: int) -> dict[str, Strings]:
     for name in group or ():
         if is_annotation(name) and isinstance(dataset := hdf5.member(group, name), h5py.Dataset):
             told[name] = hdf5.read(dataset)
-    texts = {name: hdf5.as_strings(np.asarray(value), name) for name, value in told.items()}
+    texts = {name: hdf5.as_strings(np.asarray(value), name) for name, value in told.items() if _is_filled(value)}
     return {name: np.full(n_cells, text[0], dtype=object) for name, text in texts.items() if len(text) == 1}
+
+
+def _is_filled(value: object) -> bool:
+    return not isinstance(value, h5py.Empty)
 
 
 def _features(rows: dict[str, Strings]) -> Features:

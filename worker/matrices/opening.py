@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from shared.errors import CorruptMatrixError, EmptyMatrixError, UnsupportedFormatError
-from worker.matrices import archives, beside, h5ad, hdf5, loom, market, tenx_h5, text
+from worker.matrices import archives, beside, h5ad, hdf5, loom, market, tenx_h5, text, text_layout
 from worker.matrices.archives import Member
 from worker.matrices.matrix import Matrix, OpenedFile
 from worker.matrices.streams import Source, file_source, head, is_gzipped
@@ -34,6 +34,8 @@ _FOREIGN: Final = (
 """How other files begin, inflated."""
 _SHOWN_BYTES: Final = 60
 _LISTED: Final = 10
+FEW_FEATURES: Final = 0.1
+"""Share of another matrix's features."""
 NO_TABLES: Final = beside.Tables()
 
 _Opened = tuple[PurePosixPath, OpenedFile]
@@ -118,9 +120,12 @@ def _archive(name: str, packing: str, members: Sequence[Member], scratch: Path) 
     for is_kind, open_kind in ((is_bare, _folders), (_is_hdf5, _hdf5_files), (_is_text_matrix, _text_tables)):
         if found := [member for member in members if is_kind(member)]:
             opened = dict(open_kind(name, _filtered(found), members, scratch))
-            formats = sorted({file.format for file in opened.values()})
-            matrices = tuple(matrix for file in opened.values() for matrix in file.matrices)
-            return OpenedFile(f"{packing} of {', '.join(formats)}", matrices, tuple(_not_read(members, found, opened)))
+            of_same_cells = _few_features_of_same_cells(opened)
+            read = {path: file for path, file in opened.items() if path not in of_same_cells}
+            formats = sorted({file.format for file in read.values()})
+            matrices = tuple(matrix for file in read.values() for matrix in file.matrices)
+            reading = (*_left_out(found, of_same_cells), *_not_read(members, found, opened))
+            return OpenedFile(f"{packing} of {', '.join(formats)}", matrices, reading)
     listed = _listed([member.path for member in members]) or "no files"
     raise UnsupportedFormatError(f"{name}: no matrix among its members ({listed}); {READ}")
 
@@ -143,7 +148,8 @@ def _folders(name: str, read: Sequence[Member], members: Sequence[Member], scrat
 
 
 def _text_tables(_: str, read: Sequence[Member], members: Sequence[Member], scratch: Path) -> Iterator[_Opened]:
-    for member in read:
+    """Those that name genes, or all if none does."""
+    for member in [member for member in read if not text_layout.names_no_genes(member.start)] or read:
         tables = beside.tables_of(member, members, alone=True)
         found = text.Beside(tables.features, tables.cells)
         matrix = text.open_text(member.source, scratch, str(member.path), found)
@@ -163,21 +169,42 @@ def _hdf5_files(_: str, read: Sequence[Member], __: Sequence[Member], scratch: P
         raise unknown[0]
 
 
+def _few_features_of_same_cells(opened: Mapping[PurePosixPath, OpenedFile]) -> list[PurePosixPath]:
+    """Members that hold far fewer features than another, of cells that it holds too: antibodies, tags, annotations."""
+    return [path for path, file in opened.items() if any(_is_part_of(file, other) for other in opened.values())]
+
+
+def _is_part_of(file: OpenedFile, other: OpenedFile) -> bool:
+    most = max((len(matrix.genes) for matrix in file.matrices), default=0)
+    larger = [matrix for matrix in other.matrices if most < FEW_FEATURES * len(matrix.genes)]
+    if not larger:
+        return False
+    own, known = (set().union(*map(_barcodes, matrices)) for matrices in (file.matrices, larger))
+    return len(own & known) > len(own) / 2
+
+
+def _barcodes(matrix: Matrix) -> Iterator[str]:
+    """The ids of its cells; programs that count tags leave out the number of the library that Cell Ranger adds."""
+    return (str(cell).removesuffix("-1") for cell in matrix.cells.ids)
+
+
+def _left_out(found: Sequence[Member], of_same_cells: Sequence[PurePosixPath]) -> Iterator[str]:
+    if of_same_cells:
+        yield f"Left out, as another holds many more features of the same cells: {_listed(of_same_cells)}."
+    if unfiltered := _unfiltered(found):
+        yield f"Left out, as filtered matrices lie beside them: {_listed(unfiltered)}."
+
+
 def _not_read(
     members: Sequence[Member], found: Sequence[Member], opened: Mapping[PurePosixPath, OpenedFile]
 ) -> Iterator[str]:
-    """A sentence on matrices of all barcodes, and one on whatever else there is but tables of matrices."""
-    filtered = _filtered(found)
-    unfiltered = [member.path for member in found if member not in filtered]
-    if unfiltered:
-        yield f"Left out, as filtered matrices lie beside them: {_listed(unfiltered)}."
+    """A sentence on whatever else there is but tables of matrices."""
     with_tables = set[PurePosixPath]() if _is_hdf5(found[0]) else {member.path.parent for member in found}
+    known = {*opened, *_unfiltered(found)}
     others = [
         path
         for path in (member.path for member in members)
-        if path not in opened
-        and path not in unfiltered
-        and not (path.parent in with_tables and beside.is_table_name(path))
+        if path not in known and not (path.parent in with_tables and beside.is_table_name(path))
     ]
     if others:
         yield f"Not read of the archive: {_listed(others)}."
@@ -199,8 +226,13 @@ def _filtered(members: Sequence[Member]) -> list[Member]:
     ]
 
 
+def _unfiltered(members: Sequence[Member]) -> list[PurePosixPath]:
+    filtered = _filtered(members)
+    return [member.path for member in members if member not in filtered]
+
+
 def _is_table(start: bytes) -> bool:
-    return _is_text(start) and text.is_table(start)
+    return _is_text(start) and text_layout.is_table(start)
 
 
 def _is_text(start: bytes) -> bool:

@@ -14,6 +14,7 @@ from worker.matrices.features import Features, prefix_of
 
 _TABLES: Final = {"ENSG": ("homo_sapiens.tsv.gz", "GENCODE 48"), "ENSMUSG": ("mus_musculus.tsv.gz", "GENCODE M37")}
 """By the prefix of the ids: the file, and where it is from."""
+_TELLING_CHARACTERS: Final = 3
 
 
 def with_symbols(features: Features) -> tuple[Features, str | None]:
@@ -47,3 +48,10 @@ def _table(prefix: str) -> dict[str, str]:
     """Symbols by id."""
     packed = resources.files("worker.matrices").joinpath("gene_tables", _TABLES[prefix][0]).read_bytes()
     return dict(line.split("\t") for line in gzip.decompress(packed).decode().splitlines())
+
+
+@cache
+def known_symbols() -> frozenset[str]:
+    """The symbols of human and mouse genes, case folded; without those of one or two letters, which may be anything."""
+    symbols = (symbol.casefold() for prefix in _TABLES for symbol in _table(prefix).values())
+    return frozenset(symbol for symbol in symbols if len(symbol) >= _TELLING_CHARACTERS)

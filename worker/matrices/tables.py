@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
@@ -33,6 +34,8 @@ CELL_COLUMNS: Final = (
 """What the column of cell ids is called, case folded."""
 MAX_TABLE_BYTES: Final = 2**34
 """16 GiB: ten million cells with 1.6 KB of text each."""
+MAX_LINE_CHARACTERS: Final = 1_048_576
+"""Of a row of such a table: hundreds of columns of text."""
 ROWS_AT_ONCE: Final = 10_000
 _HEADERLESS: Final = ("gene_id", "gene_name", "feature_type")
 """Columns of Cell Ranger's features.tsv; its genes.tsv has the first two."""
@@ -124,9 +127,10 @@ def _opened(source: Source) -> Iterator["Reader"]:
     lines = None
     with io.TextIOWrapper(inflated(source, MAX_TABLE_BYTES), "utf-8-sig", newline="") as text:
         try:
-            first = text.readline()
+            rows = _lines(text, source.name)
+            first = next(rows, "")
             delimiter, quoting = ("\t", _tab_quoting(first)) if "\t" in first or "," not in first else (",", 0)
-            lines = csv.reader(chain([first], text), delimiter=delimiter, quoting=quoting)
+            lines = csv.reader(chain([first], rows), delimiter=delimiter, quoting=quoting)
             yield lines
         except UnicodeDecodeError as error:
             place = f"{source.name}, line {_line_of_no_text(source):,}"
@@ -136,11 +140,22 @@ def _opened(source: Source) -> Iterator["Reader"]:
             raise CorruptMatrixError(f"{source.name}, after line {line:,}: no table ({error})") from error
 
 
+def _lines(text: io.TextIOWrapper, name: str) -> Iterator[str]:
+    """CorruptMatrixError where one is beyond any table's, before it is all in memory."""
+    for number, line in enumerate(iter(partial(text.readline, MAX_LINE_CHARACTERS), ""), start=1):
+        if len(line) == MAX_LINE_CHARACTERS:
+            raise CorruptMatrixError(
+                f"{name}, line {number:,}: longer than {MAX_LINE_CHARACTERS:,} characters; this is no table of genes or"
+                " cells"
+            )
+        yield line
+
+
 def _line_of_no_text(source: Source) -> int:
     """The first line that is no UTF-8: text is decoded far ahead of the line that is looked at."""
     number = 0
     with inflated(source, MAX_TABLE_BYTES) as stream, suppress(UnicodeDecodeError):
-        for line in stream:
+        for line in iter(partial(stream.readline, MAX_LINE_CHARACTERS), b""):
             number += 1
             line.decode()
     return number

@@ -11,6 +11,8 @@ from worker.stats.summary import Doubles, Integers, VariableGenes
 
 BINS = 20
 """Bins of equal width over the log means; a gene is judged among the genes of its bin (scanpy's default)."""
+MOST_EQUALS = 2
+"""How many times as many genes as are wanted may be chosen where the last are equals."""
 UNEXPRESSED_MEAN = 1e-12
 """What scanpy takes for the mean of a gene without counts."""
 
@@ -54,9 +56,13 @@ def _within_bins(dispersions: Doubles, bins: Integers) -> Doubles:
 
 
 def _highest(normalised: Doubles, n: int) -> npt.NDArray[np.bool_]:
-    """Whether a gene is among the ``n`` highest, equals of the last included."""
-    known = np.sort(normalised[~np.isnan(normalised)])[::-1]
-    if not len(known):
-        return np.zeros(len(normalised), np.bool_)
-    highest: npt.NDArray[np.bool_] = np.nan_to_num(normalised, nan=-np.inf) >= known[min(n, len(known)) - 1]
+    """Whether a gene is among the ``n`` highest, equals of the last included as scanpy does, but not without end.
+
+    Components need memory by the square of their number, and genes that are there or not are often equals.
+    """
+    ranked = np.argsort(-normalised, kind="stable")[: int((~np.isnan(normalised)).sum())]
+    highest = np.zeros(len(normalised), np.bool_)
+    if len(ranked):
+        lowest = normalised[ranked[:n][-1]]
+        highest[ranked[: min(int((normalised >= lowest).sum()), MOST_EQUALS * n)]] = True
     return highest

@@ -167,11 +167,12 @@ def test_tags_of_the_same_cells_are_left_out_and_cells_of_equal_names_are_not(tm
     many = b"".join(b"ENSG%011d\tG%d\n" % (n, n) for n in range(1, 41))
     market = b"%%MatrixMarket matrix coordinate integer general\n40 4 2\n1 1 5\n3 2 2\n"
     barcodes = b"".join(b"AAACCTGAGCA%c-1\n" % letter for letter in b"ACGT")
+    rna, tags = (market, many, barcodes), (MARKET, FEATURES, barcodes.replace(b"-1", b""))
+    names = ("matrix.mtx", "genes.tsv", "barcodes.tsv")
     members = {
-        **{f"rna-{n}/{name}": content for n in (1, 2) for name, content in _folder(market, many, barcodes).items()},
-        **{
-            f"tags/{name}": content for name, content in _folder(MARKET, FEATURES, barcodes.replace(b"-1", b"")).items()
-        },
+        f"{run}/{name}": content
+        for run, contents in (("rna-1", rna), ("rna-2", rna), ("tags", tags))
+        for name, content in zip(names, contents, strict=True)
     }
 
     file = opened(zipped(tmp_path / "a.zip", members), tmp_path)

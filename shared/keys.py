@@ -16,8 +16,12 @@ FigureName = Literal[
     "pca",
     "umap",
     "rank_gene_groups",
+    "barcode_rank",
+    "cluster_sizes",
+    "cell_types",
+    "marker_dot_plot",
 ]
-TableName = Literal["top_genes.tsv", "variable_genes.tsv", "markers.tsv", "cells.parquet"]
+TableName = Literal["top_genes.tsv", "variable_genes.tsv", "markers.tsv", "marker_dot_plot.tsv", "cells.parquet"]
 
 MATRIX_EXTENSIONS: Final = frozenset(
     stem + packing

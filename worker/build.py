@@ -18,11 +18,13 @@ from shared import __version__, keys
 from shared.manifest import Entity, Figure, Library, Manifest, Skipped, Table, fingerprint
 from shared.messages import now
 from worker import heap
+from worker.alerts import alerts
 from worker.fetch import Fetched, hash_file
 from worker.figures.drawing import Drawing
 from worker.figures.tables import write_tables
 from worker.gather import Group, LibraryCells, gather
 from worker.matrices.mitochondria import mitochondrial
+from worker.matrices.species import shares as species_shares
 from worker.stats.summarize import summarize
 from worker.stats.summary import Subject, Summary
 
@@ -69,21 +71,22 @@ def _entity(request: Request, group: Group, folder: Path, progress: Progress) ->
     return Entity(entity=group.entity, species=group.species, libraries=libraries)
 
 
-def _library(request: Request, group: Group, cells: LibraryCells, folder: Path, progress: Progress) -> Library:
-    subject = Subject(request.project_id, group.species, cells.library)
-    mito = mitochondrial(cells.genes, group.species)
-    place = folder / keys.library_folder(group.entity, cells.library)
+def _library(request: Request, group: Group, source: LibraryCells, folder: Path, progress: Progress) -> Library:
+    subject = Subject(request.project_id, group.species, source.library)
+    mito = mitochondrial(source.genes, group.species)
+    place = folder / keys.library_folder(group.entity, source.library)
     place.mkdir(parents=True)
     with Drawing(place, request.figure_formats) as drawing:
-        for summary in summarize(cells.store, cells.genes, mito, cells.cell_ids, subject, progress):
+        for summary in summarize(source.store, source.genes, mito, source.cells, subject, progress):
             drawing.show(summary)
         progress("tables")
         written = write_tables(summary, place)
         progress("figures")
         drawn = drawing.finish(summary)
     return Library(
-        library=cells.library,
+        library=source.library,
         statistics=_statistics(summary),
+        alerts=alerts(summary, species_shares(source.genes, source.store.gene_counts)),
         figures=tuple(
             Figure.model_validate(
                 _as_published(request, folder, figure.path)

@@ -19,7 +19,7 @@ from worker.landing import named_place
 from worker.matrices.alignment import GeneUnion, remap
 from worker.matrices.beside import is_table_name, tables_of
 from worker.matrices.market import EntriesOutOfOrderError
-from worker.matrices.matrix import CountBlock, Genes, Matrix, OpenedFile, Strings
+from worker.matrices.matrix import Cells, CountBlock, Genes, Matrix, OpenedFile, Strings
 from worker.matrices.opening import is_bare, member_of, open_matrix
 from worker.matrices.store import Store, StoreWriter
 
@@ -29,11 +29,11 @@ MAX_UNKNOWN_METHODS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class LibraryCells:
-    """The cells of one library construction group: their counts on disk, their genes and ids."""
+    """The cells of one library construction group, and their counts on disk; types are empty where nobody tells."""
 
     library: str
     genes: Genes
-    cell_ids: Strings
+    cells: Cells
     store: Store
 
 
@@ -61,14 +61,17 @@ class _Pile:
         self.union = GeneUnion()
         self._writer = StoreWriter(folder)
         self._cell_ids: list[Strings] = []
+        self._cell_types: list[Strings] = []
 
-    def append(self, block: CountBlock, cell_ids: Strings) -> None:
+    def append(self, block: CountBlock, cell_ids: Strings, cell_types: Strings) -> None:
         self._writer.append(block)
         self._cell_ids.append(cell_ids)
+        self._cell_types.append(cell_types)
 
     def close(self, library: str) -> LibraryCells:
         genes = self.union.genes
-        return LibraryCells(library, genes, np.concatenate(self._cell_ids), self._writer.close(len(genes)))
+        cells = Cells(np.concatenate(self._cell_ids), types=np.concatenate(self._cell_types))
+        return LibraryCells(library, genes, cells, self._writer.close(len(genes)))
 
 
 class _Piles:
@@ -180,6 +183,8 @@ def _told_apart(matrices: Iterable[Matrix]) -> bool:
 
 def _read(matrix: Matrix, sorting: "_Sorting", filed_under: str | None, piles: _Piles) -> None:
     mappings: dict[int, npt.NDArray[np.int32]] = {}
+    ids = matrix.cells.ids
+    types = np.full(len(ids), "", dtype=object) if matrix.cells.types is None else matrix.cells.types
     start = 0
     for block in matrix.blocks():
         cells = slice(start, start + block.n_cells)
@@ -189,7 +194,7 @@ def _read(matrix: Matrix, sorting: "_Sorting", filed_under: str | None, piles: _
             if code not in mappings:
                 mappings[code] = pile.union.add(matrix.genes)
             rows = np.flatnonzero(codes == code)
-            pile.append(remap(_rows(block, rows), mappings[code]), matrix.cells.ids[cells][rows])
+            pile.append(remap(_rows(block, rows), mappings[code]), ids[cells][rows], types[cells][rows])
         start = cells.stop
 
 

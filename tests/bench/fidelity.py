@@ -76,7 +76,7 @@ def summarized(archive: Path) -> tuple[Summary, list[str], Store]:
         (cells,) = group.libraries
         subject = Subject("bench", group.species, cells.library)
         mito = mitochondrial(cells.genes, group.species)
-        *_, summary = summarize(cells.store, cells.genes, mito, cells.cell_ids, subject, _tell)
+        *_, summary = summarize(cells.store, cells.genes, mito, cells.cells, subject, _tell)
     return summary, list(cells.genes.ids), cells.store
 
 

@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from worker.stats.markers import GRID_CLUSTERS, GRID_GENES
 from worker.stats.summary import (
+    CellTypes,
     Clusters,
     Components,
     Embedding,
+    MarkerGrid,
     Markers,
     Quality,
     Subject,
@@ -14,11 +17,30 @@ from worker.stats.summary import (
     VariableGenes,
 )
 
+LONG_TYPE = "CD8-positive, alpha-beta memory T cell, number "
 LONG_GENE = "AVeryLongGeneNameOfExactly40Characters-01"[:40]
 
 
 def names(count: int, stem: str = "GENE") -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
     return np.array([f"{stem}{number}" for number in range(count)], dtype=object)
+
+
+def grid(n_clusters: int, stem: str) -> MarkerGrid:
+    """As many genes as a grid has at most."""
+    rows = min(n_clusters, GRID_CLUSTERS)
+    marks = np.sort(np.arange(max(rows, GRID_GENES)) % rows).astype(np.int32)
+    share = np.random.default_rng(1).uniform(0, 1, (rows, len(marks)))
+    return MarkerGrid(names(len(marks), stem), marks, 3 * share, share)
+
+
+def types(clusters: "np.ndarray[tuple[int], np.dtype[np.int32]]", count: int) -> CellTypes:
+    """Types of cells that go across clusters; of every tenth cell none is told."""
+    labels = (clusters % count).astype(np.int32)
+    labels[::10] = -1
+    sizes = np.bincount(labels[labels >= 0], minlength=count)
+    order = np.argsort(-sizes)
+    places = np.append(np.argsort(order), -1).astype(np.int32)
+    return CellTypes(names(count, LONG_TYPE), places[labels], sizes[order].astype(np.int32))
 
 
 def summary(
@@ -28,6 +50,7 @@ def summary(
     project_id: str = "3f0b6d7e-5a0c-4a39-9d0e-8d3c1a7be101",
     *,
     mito: bool = True,
+    n_types: int = 5,
 ) -> Summary:
     """Clusters as blobs on a circle, counts spread over two decades."""
     random = np.random.default_rng(0)
@@ -60,6 +83,7 @@ def summary(
             np.tile(np.arange(20, dtype=np.int32), (n_clusters, 1)),
             np.tile(genes[:20], (n_clusters, 1)),
             np.tile(genes[:20], (n_clusters, 1)),
+            grid(n_clusters, gene_stem),
             30 * share,
             2 * share,
             share / 100,
@@ -68,5 +92,6 @@ def summary(
             share,
             share / 3,
         ),
+        cell_types=types(labels, n_types),
         missing={} if mito else {"percent_mito": "no gene of the matrix is known to be mitochondrial"},
     )

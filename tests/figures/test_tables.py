@@ -21,6 +21,7 @@ def test_every_table_is_written_with_its_rows_counted(tmp_path: Path) -> None:
         "top_genes.tsv": 20,
         "variable_genes.tsv": 60,
         "markers.tsv": 80,
+        "marker_dot_plot.tsv": 36 * 4,
         "cells.parquet": 900,
     }
     for table in written.tables:
@@ -47,6 +48,9 @@ def test_a_cell_has_its_measures_cluster_and_places(tmp_path: Path) -> None:
     assert what.embedding is not None
     assert cells["cell_id"].to_pylist() == what.cell_ids.tolist()
     np.testing.assert_array_equal(cells["cluster"].to_numpy(), what.clusters.labels)
+    assert what.cell_types is not None
+    types = [what.cell_types.names[label] if label >= 0 else None for label in what.cell_types.labels]
+    assert cells["cell_type"].to_pylist() == types
     np.testing.assert_array_equal(cells["umap2"].to_numpy(), what.embedding.coordinates[:, 1])
 
 
@@ -55,7 +59,7 @@ def test_what_is_missing_is_null_in_the_cells_and_a_reason_for_a_table(tmp_path:
     reasons = dict.fromkeys(("components", "clusters", "embedding", "markers"), "too few cells")
     what = replace(whole, components=None, clusters=None, embedding=None, markers=None, missing=whole.missing | reasons)
     written = write_tables(what, tmp_path)
-    assert written.skipped == (("markers.tsv", "too few cells"),)
+    assert written.skipped == (("markers.tsv", "too few cells"), ("marker_dot_plot.tsv", "too few cells"))
     assert not (tmp_path / "markers.tsv").exists()
     cells = pq.read_table(tmp_path / "cells.parquet")
     for column in ("percent_mito", "cluster", "pc1", "pc2", "umap1", "umap2"):

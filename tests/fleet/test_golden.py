@@ -37,7 +37,8 @@ FIGURE_NAMES = (
     "umap",
     "rank_gene_groups",
 )
-TABLE_NAMES = ("top_genes.tsv", "variable_genes.tsv", "markers.tsv", "cells.parquet")
+MORE_FIGURES = ("barcode_rank", "cluster_sizes", "marker_dot_plot")
+TABLE_NAMES = ("top_genes.tsv", "variable_genes.tsv", "markers.tsv", "marker_dot_plot.tsv", "cells.parquet")
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ def test_every_published_byte_is_the_manifests(day: Day, project_id: str) -> Non
 def test_figures_lie_where_portals_link_to(day: Day) -> None:
     (library,) = day.libraries(HUMAN)
     place = f"{FIGURES}{HUMAN}.homo_sapiens/10X/"
-    assert [figure["key"] for figure in library["figures"]][::2] == [f"{place}{name}.png" for name in FIGURE_NAMES]
+    names = (*FIGURE_NAMES, *MORE_FIGURES)
+    assert [figure["key"] for figure in library["figures"]][::2] == [f"{place}{name}.png" for name in names]
     assert {table["key"] for table in library["tables"]} == {f"{place}{name}" for name in TABLE_NAMES}
 
 
@@ -161,6 +163,15 @@ def test_what_cannot_be_drawn_is_said(day: Day) -> None:
     (library,) = day.libraries("full-length")
     skipped = {item["name"]: item["reason"] for item in library["skipped"]}
     assert "mitochondrial" in skipped["scatter_percentMitoGenes_vs_count"]
+
+
+def test_what_is_unusual_is_said_and_the_authors_types_are_drawn(day: Day) -> None:
+    (library,) = day.libraries("full-length")
+    assert [alert["title"] for alert in library["alerts"]] == ["Suspected TPM or CPM"]
+    (types,) = [figure for figure in library["figures"] if figure["key"].endswith("/cell_types.png")]
+    assert "by the authors' 6 cell types" in types["alt"]
+    (ordinary,) = day.libraries(HUMAN)
+    assert ordinary["alerts"] == []
 
 
 def test_the_statistics_of_pbmc3k_are_those_of_the_matrix_in_memory(day: Day) -> None:

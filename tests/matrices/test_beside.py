@@ -100,7 +100,7 @@ def test_a_message_of_two_matrices_with_tables_of_their_own_keeps_them_apart(tmp
     found = gathered(tmp_path, fetched(tmp_path, files))
 
     ((cells,),) = (group.libraries for group in found.groups)
-    assert cells.cell_ids.tolist() == [f"{name}-{n}" for name in ("cell", "other") for n in (1, 2, 3, 4)]
+    assert cells.cells.ids.tolist() == [f"{name}-{n}" for name in ("cell", "other") for n in (1, 2, 3, 4)]
     assert_same(counts_of(found), np.vstack([COUNTS, COUNTS]))
 
 

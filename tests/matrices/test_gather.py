@@ -27,7 +27,7 @@ def labelled(folder: Path, labels: list[str], of_source: tuple[str, ...] = ()) -
 
 def cells_of(found: Gathered) -> dict[str, list[str]]:
     """Cell ids by library construction group."""
-    return {cells.library: cells.cell_ids.tolist() for group in found.groups for cells in group.libraries}
+    return {cells.library: cells.cells.ids.tolist() for group in found.groups for cells in group.libraries}
 
 
 def test_a_mixed_matrix_is_split_and_an_unknown_method_is_a_group_of_its_own(tmp_path: Path) -> None:
@@ -38,6 +38,29 @@ def test_a_mixed_matrix_is_split_and_an_unknown_method_is_a_group_of_its_own(tmp
         "SS2": [IDS[1]],
         "unspecified": [IDS[2]],
         "My-own-seq": [IDS[3]],
+    }
+
+
+def test_the_authors_types_go_with_their_cells_and_those_of_other_files_have_none(tmp_path: Path) -> None:
+    typed = b"cellkey\tcell_type\tlibrary_construction_method\n" + b"".join(
+        b"%s\t%s\t%s\n" % row
+        for row in zip(CELLS.split(), (b"T", b"unknown", b"B", b"T"), (b"10x", b"10x", b"SS2", b"SS2"), strict=True)
+    )
+    (tmp_path / "other").mkdir()
+    files = [
+        *fetched(tmp_path, {"matrix.mtx": MARKET, "genes.tsv": FEATURES, "cells.tsv": typed}),
+        *fetched(
+            tmp_path / "other", {"matrix.mtx": MARKET, "genes.tsv": FEATURES, "cells.tsv": CELLS}, "s3://bucket/other"
+        ),
+    ]
+
+    (group,) = gathered(tmp_path, files).groups
+
+    types = {cells.library: cells.cells.types for cells in group.libraries}
+    assert {library: None if told is None else told.tolist() for library, told in types.items()} == {
+        "10X": ["T", ""],
+        "SS2": ["B", "T"],
+        "unspecified": [""] * 4,
     }
 
 

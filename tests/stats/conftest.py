@@ -17,7 +17,7 @@ from scipy import io, sparse
 
 from shared import pipeline
 from tests.stats.in_memory import SUBJECT, InMemory, names
-from worker.matrices.matrix import Genes
+from worker.matrices.matrix import Cells, Genes
 from worker.stats.summarize import summarize
 from worker.stats.summary import Summary
 
@@ -60,7 +60,7 @@ def told(pbmc3k: Sample) -> Told:
     """Our summary of pbmc3k."""
     stages: list[str] = []
     ids = names("cell", pbmc3k.counts.n_cells)
-    *_, whole = summarize(pbmc3k.counts, pbmc3k.genes, pbmc3k.mito, ids, SUBJECT, stages.append)
+    *_, whole = summarize(pbmc3k.counts, pbmc3k.genes, pbmc3k.mito, Cells(ids), SUBJECT, stages.append)
     return Told(whole, stages)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from worker.matrices.matrix import CountBlock, Genes, Strings
+from worker.matrices.matrix import Cells, CountBlock, Genes, Strings
 from worker.stats.summarize import summarize
 from worker.stats.summary import Doubles, Integers, Subject, Summary
 
@@ -54,5 +54,5 @@ def summary_of(matrix: Any, symbols: Strings | None = None, mito: npt.NDArray[np
     """What ``summarize`` makes of a small matrix, (cells, genes)."""
     counts = InMemory(matrix)
     table = genes(counts.n_genes) if symbols is None else Genes(names("ENSG", len(symbols)), symbols)
-    *_, whole = summarize(counts, table, mito, names("cell", counts.n_cells), SUBJECT, lambda _: None)
+    *_, whole = summarize(counts, table, mito, Cells(names("cell", counts.n_cells)), SUBJECT, lambda _: None)
     return whole

@@ -16,11 +16,12 @@ from sklearn.neighbors import NearestNeighbors
 
 from shared.pipeline import VARIABLE_GENES
 from tests.stats.in_memory import SUBJECT, InMemory, genes, names, summary_of
-from worker.matrices.matrix import Genes
-from worker.stats import embedding, neighborhood, neighbors, variable_genes
+from worker.matrices.matrix import Cells, Genes
+from worker.stats import embedding, markers, neighborhood, neighbors, variable_genes
+from worker.stats.markers import GRID_CLUSTERS
 from worker.stats.moments import Moments
 from worker.stats.summarize import summarize
-from worker.stats.summary import VariableGenes
+from worker.stats.summary import Clusters, Markers, VariableGenes
 from worker.stats.variable_genes import MOST_EQUALS
 
 BEYOND_QUALITY = {"variable_genes", "components", "clusters", "embedding", "example_gene", "markers"}
@@ -267,7 +268,7 @@ def test_the_same_counts_give_the_same_bytes() -> None:
 def test_the_example_gene_is_the_marker_itself_where_others_have_its_id() -> None:
     genes = Genes(np.full(40, "ENSG", dtype=object), names("GENE", 40))
 
-    *_, summary = summarize(InMemory(two_kinds(60, 40)), genes, None, names("c", 60), SUBJECT, lambda _: None)
+    *_, summary = summarize(InMemory(two_kinds(60, 40)), genes, None, Cells(names("c", 60)), SUBJECT, lambda _: None)
 
     assert summary.markers is not None
     assert summary.embedding is not None
@@ -286,3 +287,23 @@ def test_any_small_matrix_gives_each_statistic_or_a_reason(counts: Any) -> None:
     for name in ("top_genes", "variable_genes", "components", "clusters", "embedding", "markers"):
         assert (getattr(summary, name) is None) == (name in summary.missing)
     assert not_finite(summary) == []
+
+
+@pytest.mark.parametrize(("clusters", "each"), [(2, 3), (12, 3), (18, 2), (40, 1), (70, 1)])
+def test_the_grid_has_markers_of_every_cluster_as_many_as_have_room(clusters: int, each: int) -> None:
+    labels = np.repeat(np.arange(clusters, dtype=np.int32), 3)
+    rates = np.full((len(labels), 4 * clusters), 0.2)
+    for cell, cluster in enumerate(labels):
+        rates[cell, 4 * cluster : 4 * cluster + 4] = 30
+    counts = InMemory(np.random.default_rng(0).poisson(rates))
+
+    found = markers.rank(counts, genes(4 * clusters), Clusters(labels, np.bincount(labels).astype(np.int32)))
+
+    assert isinstance(found, Markers)
+    shown = min(clusters, GRID_CLUSTERS)
+    assert found.grid.marks.tolist() == np.repeat(np.arange(shown), each).tolist()
+    assert len(set(found.grid.symbols)) == shown * each
+    assert found.grid.means.shape == found.grid.shares.shape == (shown, shown * each)
+    place = int(np.flatnonzero(found.symbols[1] == found.grid.symbols[each])[0])
+    assert found.grid.means[1, each] == pytest.approx(found.mean_in[1, place])
+    assert found.grid.shares[1, each] == pytest.approx(found.share_in[1, place])

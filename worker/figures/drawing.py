@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from shared.keys import FigureName
-from worker.figures import expression, maps, markers, quality, style, variable_genes
+from worker.figures import barcodes, composition, dot_plot, expression, maps, markers, quality, style, variable_genes
 from worker.stats.summary import Summary
 
 MOST_BYTES: Final = 250_000
@@ -63,6 +63,19 @@ FIGURES: Final[tuple[FigureKind, ...]] = (
     FigureKind("pca", "components", maps.PCA_HEADING, maps.PCA_HEIGHT, maps.draw_pca, shows="clusters"),
     FigureKind("umap", "embedding", maps.UMAP_HEADING, maps.UMAP_HEIGHT, maps.draw_umap),
     FigureKind("rank_gene_groups", "markers", markers.HEADING, markers.height, markers.draw),
+    FigureKind("barcode_rank", "top_genes", barcodes.HEADING, barcodes.HEIGHT, barcodes.draw),
+    FigureKind(
+        "cluster_sizes", "clusters", composition.SIZES_HEADING, composition.sizes_height, composition.draw_sizes
+    ),
+    FigureKind(
+        "cell_types",
+        "cell_types",
+        composition.TYPES_HEADING,
+        composition.TYPES_HEIGHT,
+        composition.draw_types,
+        shows="embedding",
+    ),
+    FigureKind("marker_dot_plot", "markers", dot_plot.HEADING, dot_plot.height, dot_plot.draw),
 )
 
 

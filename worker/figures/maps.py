@@ -62,12 +62,17 @@ def draw_umap(figure: Figure, summary: Summary) -> str:
         panels[1].set_title(gene)
         told = f" {gene} is found in {100 * float((values > 0).mean()):.0f} % of the cells."
     for axes in panels:
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_xlabel("UMAP 1")
-        axes.set_ylabel("UMAP 2")
+        name_axes(axes)
     sketched = f" Places and clusters are {_sketch(summary.sketch_cells)}." if summary.sketch_cells else ""
     return f"UMAP of {style.cells(summary.n_cells)}.{_clusters_told(summary.clusters)}{sketched}{told}"
+
+
+def name_axes(axes: Axes) -> None:
+    """The directions of a UMAP mean nothing in numbers."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_xlabel("UMAP 1")
+    axes.set_ylabel("UMAP 2")
 
 
 def _title(summary: Summary) -> str:

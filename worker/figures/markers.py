@@ -43,18 +43,24 @@ def draw(figure: Figure, summary: Summary) -> str:
     scale = Normalize(0, float(markers.mean_in[:n_rows, :shown].max()) or 1.0)
     _dots(axes, markers, (n_rows, shown), scale)
     _rows(axes, summary, shown)
-    keys: Any = [
-        axes.scatter([], [], s=LARGEST * share, color="white", label=f"{share:.0%}", **RIM) for share in KEY_SHARES
+    keys(figure, scale, LARGEST)
+    of = style.counted(n_rows, "cluster") + (f", the largest of {n_clusters:,}" if n_rows < n_clusters else "")
+    return f"Dot plot of the {shown} best marker genes of {of}. {_told(markers)}."
+
+
+def keys(figure: Figure, scale: Normalize, largest: float) -> None:
+    """What size and colour of a dot mean, below the axes; ``largest`` is the area of one for all cells."""
+    dots: Any = [
+        figure.axes[0].scatter([], [], s=largest * share, color="white", label=f"{share:.0%}", **RIM)
+        for share in KEY_SHARES
     ]
     title = "dot size: cells of the cluster with the gene"
-    figure.legend(handles=keys, loc="outside lower left", ncols=3, frameon=False, title=title, alignment="left")
+    figure.legend(handles=dots, loc="outside lower left", ncols=3, frameon=False, title=title, alignment="left")
     place = figure.add_axes(_bar_place(figure))
     place.set_in_layout(False)
     bar = figure.colorbar(ScalarMappable(scale, style.EXPRESSION), cax=place, orientation="horizontal")
     place.set_title("colour: mean ln(1 + counts per 10,000)", fontsize=8, loc="left", pad=4)
     bar.outline.set_linewidth(0)
-    of = style.counted(n_rows, "cluster") + (f", the largest of {n_clusters:,}" if n_rows < n_clusters else "")
-    return f"Dot plot of the {shown} best marker genes of {of}. {_told(markers)}."
 
 
 def _bar_place(figure: Figure) -> tuple[float, float, float, float]:

@@ -34,6 +34,12 @@ PALETTE: Final = (
 )
 """The six bright colours of Okabe & Ito (2008), then 24 chosen to stay apart from each other and from white, also for
 readers who do not see red, green or blue apart."""
+TYPE_PALETTE: Final = (
+    *("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499", "#661100"),
+    *("#6699CC", "#E69F00"),
+)
+"""Of the authors' cell types, so that none is taken for a cluster's: Tol (2021), "muted", and two more."""
+OTHERS: Final = "#777777"
 ACCENT: Final = "#D55E00"
 QUIET: Final = "#BBBBBB"
 FEW_DECADES: Final = 3

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared.keys import TableName
-from worker.stats.summary import Markers, Summary, TopGenes, VariableGenes
+from worker.stats.summary import CellTypes, MarkerGrid, Markers, Strings, Summary, TopGenes, VariableGenes
 
 ROWS_PER_GROUP: Final = 100_000
 """Cells of a Parquet row group, so that writing needs little memory whatever their number."""
@@ -26,6 +26,7 @@ CELL_SCHEMA: Final = pa.schema(
         ("pc2", pa.float32()),
         ("umap1", pa.float32()),
         ("umap2", pa.float32()),
+        ("cell_type", pa.string()),
     ]
 )
 """What the file does not tell of a cell is null."""
@@ -49,7 +50,7 @@ class WrittenTables:
 
 
 def write_tables(summary: Summary, folder: Path) -> WrittenTables:
-    """``top_genes.tsv``, ``variable_genes.tsv``, ``markers.tsv`` and ``cells.parquet`` in ``folder``."""
+    """The TSVs of genes and ``cells.parquet`` in ``folder``."""
     written: list[WrittenTable] = []
     skipped: list[tuple[str, str]] = []
     if summary.top_genes:
@@ -64,14 +65,16 @@ def write_tables(summary: Summary, folder: Path) -> WrittenTables:
     if summary.markers:
         header = ("cluster", "rank", "gene_id", "symbol", *_MARKERS)
         written.append(_write(folder, "markers.tsv", header, _marker_rows(summary.markers)))
+        written.append(_write(folder, "marker_dot_plot.tsv", _GRID, _grid_rows(summary.markers.grid)))
     else:
-        skipped.append(("markers.tsv", summary.missing["markers"]))
+        skipped += [(name, summary.missing["markers"]) for name in ("markers.tsv", "marker_dot_plot.tsv")]
     written.append(_write_cells(summary, folder / "cells.parquet"))
     return WrittenTables(tuple(written), tuple(skipped))
 
 
 _TOP: Final = ("mean_percent", "lower_whisker", "quartile_1", "median", "quartile_3", "upper_whisker")
 _VARIABLE: Final = ("log_mean", "log_dispersion", "normalised_dispersion")
+_GRID: Final = ("symbol", "marks_cluster", "cluster", "mean", "share")
 _MARKERS: Final = (
     "score",
     "log2_fold_change",
@@ -123,6 +126,12 @@ def _marker_rows(markers: Markers) -> Iterator[Sequence[Any]]:
         yield cluster, rank + 1, markers.ids[cluster, rank], markers.symbols[cluster, rank], *values
 
 
+def _grid_rows(grid: MarkerGrid) -> Iterator[Sequence[Any]]:
+    for gene, cluster in np.ndindex(grid.means.T.shape):
+        values = (float(grid.means[cluster, gene]), float(grid.shares[cluster, gene]))
+        yield grid.symbols[gene], grid.marks[gene], cluster, *values
+
+
 def _write_cells(summary: Summary, path: Path) -> WrittenTable:
     with pq.ParquetWriter(path, CELL_SCHEMA, compression="zstd") as writer:
         for start in range(0, summary.n_cells, ROWS_PER_GROUP):
@@ -144,6 +153,7 @@ def _cells(summary: Summary, rows: slice) -> pa.Table:
         "pc2": _column(scores, 1),
         "umap1": _column(plane, 0),
         "umap2": _column(plane, 1),
+        "cell_type": _type_names(summary.cell_types) if summary.cell_types else None,
     }
     count = len(summary.cell_ids[rows])
     arrays = [
@@ -151,6 +161,12 @@ def _cells(summary: Summary, rows: slice) -> pa.Table:
         for field in CELL_SCHEMA
     ]
     return pa.Table.from_arrays(arrays, schema=CELL_SCHEMA)
+
+
+def _type_names(types: CellTypes) -> Strings:
+    """The type of each cell, (cells,); None where it is not told."""
+    names: Strings = np.array([*types.names, None], dtype=object)
+    return names[types.labels]
 
 
 def _column(matrix: Any, number: int) -> Any:

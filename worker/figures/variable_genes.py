@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import linear_sum_assignment
 
 from shared import pipeline
 from worker.figures import style
@@ -12,6 +13,10 @@ HEADING = "Highly variable genes"
 HEIGHT = 4.2
 NAMED = 10
 GENE_CHARACTERS = 18
+NAMES_AT = 1.04
+"""Where the names' column begins, in widths of the axes."""
+SIDES = (1.4, 1)
+"""Of the axes, to measure lines by."""
 
 
 def draw(figure: Figure, summary: Summary) -> str:
@@ -50,13 +55,19 @@ def draw(figure: Figure, summary: Summary) -> str:
 def _name(
     axes: Axes, means: Doubles, variable: VariableGenes, best: "np.ndarray[tuple[int], np.dtype[np.intp]]"
 ) -> None:
-    """Names in a column of their own beside the axes, each joined to its gene, so that none covers another."""
-    order = best[np.argsort(-variable.dispersions_norm[best], kind="stable")]
-    for place, gene in zip(np.linspace(0.95, 0.38, len(order)), order, strict=True):
+    """Names in a column of their own beside the axes, each joined to its gene, so that none covers another.
+
+    Lines that are shortest together do not cross.
+    """
+    spots = np.column_stack((means[best], variable.dispersions_norm[best]))
+    starts = (axes.transData + axes.transAxes.inverted()).transform(spots)
+    places = np.column_stack((np.full(len(best), NAMES_AT), np.linspace(0.95, 0.38, len(best))))
+    lengths = np.linalg.norm((starts[:, None] - places) * SIDES, axis=2)
+    for gene, spot, place in zip(best, spots, places[linear_sum_assignment(lengths)[1]], strict=True):
         axes.annotate(
             style.literal(variable.symbols[gene], GENE_CHARACTERS),
-            (means[gene], variable.dispersions_norm[gene]),
-            xytext=(1.04, place),
+            spot.tolist(),
+            xytext=place.tolist(),
             textcoords="axes fraction",
             fontsize=7,
             va="center",

@@ -39,6 +39,19 @@ SPECIES_COLUMNS: Final = (
     "species__ontology_label",
     "genus_species",
 )
+CELL_TYPE_COLUMNS: Final = (
+    "cell_type",
+    "cell_type__ontology_label",
+    "annotated_cell_identity.ontology_label",
+    "annotated_cell_identity.text",
+    "author_cell_type",
+    "celltype",
+    "cell_ontology_class",
+    "cell_type_ontology_term_id",
+    "annotated_cell_identity.ontology",
+)
+"""Where CELLxGENE, the Single Cell Portal, the HCA and authors keep it, case folded; the first that tells counts."""
+_NO_TYPES: Final = frozenset({"", "nan", "none", "na", "n/a", "unknown", "unassigned", "unannotated"})
 _MISSING: Final = ("", "nan", "NaN", "None", "NA")
 
 
@@ -64,6 +77,16 @@ def agreed_species(columns: Mapping[str, Strings]) -> tuple[str | None, tuple[st
     return None, ()
 
 
+def cell_types(columns: Mapping[str, Strings]) -> Strings | None:
+    """What the authors took each cell for, (cells,), empty where they do not say; None where no column tells."""
+    folded = {name.casefold(): column for name, column in columns.items()}
+    for column in (folded[name] for name in CELL_TYPE_COLUMNS if name in folded):
+        types = {name: "" if name.strip().casefold() in _NO_TYPES else name.strip() for name in set(column)}
+        if any(types.values()):
+            return np.array([types[name] for name in column], dtype=object)
+    return None
+
+
 def is_annotation(name: str) -> bool:
     """Whether a column is worth reading."""
-    return name in LIBRARY_COLUMNS or name in SPECIES_COLUMNS
+    return name in LIBRARY_COLUMNS or name in SPECIES_COLUMNS or name.casefold() in CELL_TYPE_COLUMNS

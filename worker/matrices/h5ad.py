@@ -14,7 +14,7 @@ import numpy as np
 
 from shared.errors import CorruptMatrixError, UnsupportedFormatError
 from worker.matrices import hdf5, scratch
-from worker.matrices.annotations import agreed_species, is_annotation, library_labels
+from worker.matrices.annotations import agreed_species, cell_types, is_annotation, library_labels
 from worker.matrices.candidates import SAMPLE_VALUES, Candidate, choose, named_for_counts
 from worker.matrices.compressed import Compressed
 from worker.matrices.counted import CountedMatrix
@@ -58,7 +58,7 @@ def open_h5ad(file: h5py.File, path: Path, name: str, room: Path, inside: str = 
         place=f"{name}, {place}",
         name=inside,
         features=from_columns(var, gene_ids),
-        cells=Cells(cell_ids, library_labels(obs)),
+        cells=Cells(cell_ids, library_labels(obs), cell_types(obs)),
         raw_blocks=partial(hdf5.reopened, path, name, partial(_blocks, layout, room)),
         species=species,
         notes=(why, *notes),

@@ -13,7 +13,7 @@ import numpy as np
 
 from shared.errors import CorruptMatrixError
 from worker.matrices import hdf5
-from worker.matrices.annotations import agreed_species, is_annotation, library_labels
+from worker.matrices.annotations import agreed_species, cell_types, is_annotation, library_labels
 from worker.matrices.candidates import SAMPLE_VALUES, Candidate, choose, named_for_counts
 from worker.matrices.counted import CountedMatrix
 from worker.matrices.dense import dense_blocks, dense_sample
@@ -41,7 +41,7 @@ def open_loom(file: h5py.File, path: Path, name: str, room: Path, inside: str = 
         place=f"{name}, {place}",
         name=inside,
         features=_features(rows),
-        cells=Cells(_cell_ids(columns), library_labels(annotations)),
+        cells=Cells(_cell_ids(columns), library_labels(annotations), cell_types(annotations)),
         raw_blocks=partial(hdf5.reopened, path, name, partial(_blocks, place, room)),
         species=species,
         notes=(why, *notes),

@@ -27,10 +27,14 @@ class Genes:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Cell ids, (cells,), and each cell's own library construction label, (cells,); None where the file has none."""
+    """Cell ids, each cell's own library construction label, and its type by the authors; (cells,) each.
+
+    None where the file has none.
+    """
 
     ids: Strings
     library_labels: Strings | None = None
+    types: Strings | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

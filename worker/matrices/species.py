@@ -1,11 +1,14 @@
 """The species of a matrix, from the ids of its genes and the names of assemblies."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from worker.matrices.features import genome_before, prefix_of
-from worker.matrices.matrix import Strings
+from worker.matrices.matrix import Genes, Strings
 
 SPECIES_OF_PREFIX: Final = {
     "ENSG": "homo_sapiens",
@@ -42,6 +45,7 @@ _GENOMES: Final = {
     "wbcel": "caenorhabditis_elegans",
 }
 """How assemblies' names begin (GRCh38, hg19, GRCm39, mm10, Rnor_6.0), before a number."""
+_OTHERS: Final = "others"
 _MOSTLY: Final = 0.9
 _SEVERAL: Final = 0.05
 """Of the genes: fewer of another species are additions (transgenes)."""
@@ -70,11 +74,22 @@ class SpeciesOfIds:
     def several(self) -> str | None:
         """A sentence where they are of more than one species, as in a mixture of human and mouse cells."""
         enough = _SEVERAL * self._n_genes
-        found = {species or "others": count for species, count in self._counts.items() if count >= enough}
+        found = {species or _OTHERS: count for species, count in self._counts.items() if count >= enough}
         if len(found) <= 1:
             return None
         listed = " and ".join(f"{count:,} of {species}" for species, count in sorted(found.items()))
         return f"The genes are {listed}: all are taken together, of no single species."
+
+
+def shares(genes: Genes, counts: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Each species' share of the ``counts``, (genes,), 0 to 1, as far as the genes' ids or names tell."""
+    sums: defaultdict[str, float] = defaultdict(float)
+    for name, count in zip(genes.ids, counts.tolist(), strict=True):
+        prefix = prefix_of(name) or genome_before(name)
+        if prefix:
+            sums[SPECIES_OF_PREFIX.get(prefix) or species_of_genome(prefix) or _OTHERS] += count
+    total = sum(sums.values()) or 1.0
+    return {species: count / total for species, count in sums.items()}
 
 
 def species_of_genome(genome: str) -> str | None:

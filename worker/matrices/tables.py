@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn
 import numpy as np
 
 from shared.errors import CorruptMatrixError
-from worker.matrices.annotations import agreed_species, is_annotation, library_labels
+from worker.matrices.annotations import agreed_species, cell_types, is_annotation, library_labels
 from worker.matrices.features import Features, filled, from_columns, is_feature_column
 from worker.matrices.matrix import Cells, Strings
 from worker.matrices.streams import Source, inflated
@@ -79,7 +79,8 @@ def read_cells(source: Source) -> CellTable:
     folded = {name.casefold(): column for name, column in table.columns.items()}
     first = next(iter(folded.values()), np.empty(0, dtype=object))
     ids = next((folded[name] for name in CELL_COLUMNS if name in folded), first)
-    return CellTable(Cells(ids, library_labels(table.columns)), *agreed_species(table.columns))
+    cells = Cells(ids, library_labels(table.columns), cell_types(table.columns))
+    return CellTable(cells, *agreed_species(table.columns))
 
 
 def _read(source: Source, wanted: Callable[[str], bool], headerless: Sequence[str]) -> Table:

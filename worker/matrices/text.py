@@ -318,9 +318,8 @@ def _with_symbols(features: Features, table: Features) -> Features:
 
 def _with_annotations(cells: Cells, table: CellTable) -> CellTable:
     """The same cells with labels from a table that knows their ids."""
-    labels = table.cells.library_labels
-    if labels is None:
-        return CellTable(cells, table.species, table.notes)
-    known = dict(zip(table.cells.ids, labels, strict=True))
-    own = np.array([known.get(cell, "") for cell in cells.ids], dtype=object)
-    return CellTable(Cells(cells.ids, own), table.species, table.notes)
+    places = {cell: place for place, cell in enumerate(table.cells.ids)}
+    found = [places.get(cell, -1) for cell in cells.ids]
+    told = (table.cells.library_labels, table.cells.types)
+    own = [None if labels is None else np.append(labels, "")[found] for labels in told]
+    return CellTable(Cells(cells.ids, *own), table.species, table.notes)

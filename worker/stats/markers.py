@@ -6,6 +6,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
 from scipy import special, stats
 
 from shared.pipeline import TOP_GENES
@@ -15,8 +16,10 @@ from worker.stats.counts import Counts
 from worker.stats.missing import Missing
 from worker.stats.moments import Moments
 from worker.stats.normalize import SMALL_COUNTS, log_normalized, scales, small_logs
-from worker.stats.summary import Clusters, Doubles, Integers, Markers
+from worker.stats.summary import Clusters, Doubles, Integers, MarkerGrid, Markers
 
+GRID_CLUSTERS, GRID_GENES, MOST_OF_A_CLUSTER = 60, 36, 3
+"""Of the grid of markers: clusters, about how many genes, and genes of one cluster, as many as a page has room for."""
 PSEUDO_EXPRESSION = 1e-9
 """Added to both sides of a fold change, so that none is divided by zero (scanpy's)."""
 
@@ -37,17 +40,33 @@ def rank(counts: Counts, genes: Genes, clusters: Clusters) -> Markers | Missing:
     """
     if len(clusters.sizes) < 2:  # noqa: PLR2004 - one against another
         return Missing("all cells are in one cluster, so there are no others to compare it with")
-    ranked = [_ranked(inside, outside) for inside, outside in _groups(counts, clusters)]
+    sums = _summed(counts, clusters)
+    ranked = [_ranked(inside, outside) for inside, outside in _groups(sums, clusters)]
     best, *values = (np.array(column) for column in zip(*ranked, strict=True))
-    return Markers(best.astype(np.int32), genes.symbols[best], genes.ids[best], *values)
+    grid = _grid(best, sums, clusters, genes)
+    return Markers(best.astype(np.int32), genes.symbols[best], genes.ids[best], grid, *values)
 
 
-def _groups(counts: Counts, clusters: Clusters) -> Iterator[tuple[_Group, _Group]]:
+def _grid(best: npt.NDArray[np.intp], sums: Doubles, clusters: Clusters, genes: Genes) -> MarkerGrid:
+    """Each cluster's best genes that no larger cluster has taken."""
+    n_clusters = min(len(clusters.sizes), GRID_CLUSTERS)
+    each = int(np.clip(GRID_GENES // n_clusters, 1, MOST_OF_A_CLUSTER))
+    taken: dict[int, int] = {}
+    for cluster in range(n_clusters):
+        free = [gene for gene in best[cluster].tolist() if gene not in taken]
+        taken |= dict.fromkeys(free[:each], cluster)
+    chosen, sizes = np.array(list(taken)), clusters.sizes[:n_clusters, None]
+    means, shares = (sums[kind, :n_clusters][:, chosen] / sizes for kind in (0, 2))
+    return MarkerGrid(genes.symbols[chosen], np.array(list(taken.values()), np.int32), means, shares)
+
+
+def _groups(sums_by_kind: Doubles, clusters: Clusters) -> Iterator[tuple[_Group, _Group]]:
     """Each cluster and all other cells."""
-    sums, squares, cells = _summed(counts, clusters)
+    sums, squares, cells = sums_by_kind
+    n_cells = int(clusters.sizes.sum())
     all_sums, all_squares, all_cells = sums.sum(axis=0), squares.sum(axis=0), cells.sum(axis=0)
     for cluster, size in enumerate(clusters.sizes.tolist()):
-        others = counts.n_cells - size
+        others = n_cells - size
         yield (
             _Group(Moments(size, sums[cluster], squares[cluster]), cells[cluster] / size),
             _Group(

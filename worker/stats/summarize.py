@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from worker.matrices.matrix import Genes
-from worker.stats import clusters, components, embedding, markers, neighborhood, quality, variable_genes
+from worker.matrices.matrix import Cells, Genes
+from worker.stats import cell_types, clusters, components, embedding, markers, neighborhood, quality, variable_genes
 from worker.stats.counts import Counts
 from worker.stats.missing import Missing, after, present
 from worker.stats.normalize import gathered
-from worker.stats.summary import Embedding, Floats, Markers, Strings, Subject, Summary
+from worker.stats.summary import Embedding, Floats, Markers, Subject, Summary
 
 EXAMPLE_GENE = "CST3"
 """Shown on the embedding where it is expressed: it tells myeloid cells from the others of a tissue."""
@@ -23,7 +23,7 @@ def summarize(
     store: Counts,
     genes: Genes,
     mito: npt.NDArray[np.bool_] | None,
-    cell_ids: Strings,
+    cells: Cells,
     subject: Subject,
     progress: Callable[[str], None],
 ) -> Iterator[Summary]:
@@ -35,11 +35,12 @@ def summarize(
     ``example_gene`` of the embedding. The layout of the embedding runs beside clusters and markers.
     """
     progress("quality")
-    cells, moments = quality.measure(store, mito)
+    measured, moments = quality.measure(store, mito)
     top = quality.top_genes(store, genes, moments)
     summary = _with(
-        Summary(subject, cell_ids, store.n_genes, store.n_nonzero, cells),
+        Summary(subject, cells.ids, store.n_genes, store.n_nonzero, measured),
         percent_mito=quality.mitochondrial_share(store, mito),
+        cell_types=cell_types.told(cells.types),
         top_genes=top,
     )
     yield summary

@@ -75,6 +75,18 @@ class Clusters:
 
 
 @dataclass(frozen=True, slots=True)
+class CellTypes:
+    """What the authors took cells for: names (types,), commonest first, type of each cell (cells,), cells of each.
+
+    The type of a cell of which they say nothing is -1.
+    """
+
+    names: Strings
+    labels: Integers
+    sizes: Integers
+
+
+@dataclass(frozen=True, slots=True)
 class Embedding:
     """UMAP coordinates (cells, 2), and log-normalised expression of an example gene (cells,), if one was chosen."""
 
@@ -94,6 +106,7 @@ class Markers:
     genes: Integers
     symbols: Strings
     ids: Strings
+    grid: "MarkerGrid"
     scores: Doubles
     log_fold_changes: Doubles
     p_adjusted: Doubles
@@ -101,6 +114,19 @@ class Markers:
     mean_out: Doubles
     share_in: Doubles
     share_out: Doubles
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerGrid:
+    """A few marker genes in every cluster: symbols and the cluster that each marks, (genes,).
+
+    ``means`` and ``shares`` (clusters, genes) as in Markers; of very many clusters, the largest.
+    """
+
+    symbols: Strings
+    marks: Integers
+    means: Doubles
+    shares: Doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +138,7 @@ class Summary:
     n_genes: int
     n_nonzero: int
     quality: Quality
+    cell_types: CellTypes | None = None
     top_genes: TopGenes | None = None
     variable_genes: VariableGenes | None = None
     components: Components | None = None

@@ -98,7 +98,8 @@ class Plan:
         if published.fingerprint == fingerprint:
             return Decision(project.project_id, "up_to_date")
         failure = published.failure
-        if failure and failure.fingerprint == fingerprint:
+        addresses = tuple(sorted(matrix.uri for matrix in project.matrices))
+        if failure and failure.fingerprint == fingerprint and failure.addresses in ((), addresses):
             why = f"failed before: {failure.reason} ({failure.error}); --force sends it again"
             return Decision(project.project_id, "unusable", failure.reason, why)
         return self.send(project)

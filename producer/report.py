@@ -75,7 +75,8 @@ def print_run(tally: Tally, *, dry_run: bool, as_json: bool) -> None:
     """The counts that end a run and, for people, the projects that need their eye."""
     counts = {outcome: tally.counts[outcome] for outcome in OUTCOMES if dry_run or outcome != "due"}
     if as_json:
-        _print_json({"summary": {"found": tally.found, **counts, "dry_run": dry_run}})
+        error = tally.error and {"code": tally.error.reason, "reason": tally.error.line}
+        _print_json({"summary": {"found": tally.found, **counts, "dry_run": dry_run, "error": error}})
         return
     _print_table(["projects", ""], [("found", tally.found), *((OUTCOMES[outcome], n) for outcome, n in counts.items())])
     for outcome, decisions in tally.examples.items():

@@ -15,7 +15,10 @@ from typing import Final
 UNSPECIFIED: Final = "unspecified"
 MAX_GROUP_CHARACTERS: Final = 64
 _UMI: Final = {"yes": True, "no": False, "": None}
-_NO_LABEL: Final = frozenset({"", "nan", "none", "null", "na", "n/a", "unknown", "unspecified"})
+_NO_LABEL: Final = frozenset(
+    {"", "nan", "none", "null", "na", "n/a", "unknown", "unspecified", "not specified", "not applicable", "snrna"}
+)
+"""What says nothing of a method; ``snRNA`` says what was sequenced, and not how."""
 
 
 @dataclass(frozen=True, slots=True)

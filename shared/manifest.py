@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared import pipeline
+from shared import library_construction, pipeline
 from shared.messages import MatrixReference
 
 SCHEMA_VERSION: Final = 1
@@ -124,13 +124,17 @@ class Manifest(_Record):
 
 
 class FailureRecord(_Record):
-    """A permanent failure: not tried again until the fingerprint changes."""
+    """A permanent failure: not tried again until the fingerprint changes.
+
+    ``addresses`` are told where these may be what is wrong, and one that changes makes the project due again.
+    """
 
     fingerprint: str
     reason: str
     error: str
     stage: str
     failed_at: datetime
+    addresses: tuple[str, ...] = ()
 
     def body(self) -> bytes:
         """The record as it is published."""
@@ -156,12 +160,16 @@ class Versioned(Protocol):
 def fingerprint(inputs: Iterable[Versioned]) -> str:
     """Hash over what the figures depend on: versions and labels of the inputs, pipeline version and parameters.
 
-    Addresses are left out: a portal's release renames them without touching the matrix.
+    Addresses are left out: a portal's release renames them without touching the matrix. Labels count by their group.
     """
-    matrices = sorted([i.version or "", i.species or "", *sorted(i.library_construction)] for i in inputs)
+    matrices = sorted([i.version or "", i.species or "", *_groups(i.library_construction)] for i in inputs)
     made_by = [pipeline.NAME, pipeline.VERSION, pipeline.PARAMETERS, pipeline.SEED]
     canonical = json.dumps([matrices, made_by], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _groups(labels: Iterable[str]) -> list[str]:
+    return sorted({library_construction.method(label).group for label in labels})
 
 
 def versions_known(matrices: Iterable[MatrixReference]) -> bool:
@@ -173,7 +181,7 @@ def published_fingerprint(body: bytes) -> str | None:
     """The fingerprint in a published manifest or failure record; None for what is neither (then it is made anew)."""
     try:
         document: Any = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     value = document.get("fingerprint") if isinstance(document, dict) else None
     return value if isinstance(value, str) else None

@@ -15,7 +15,8 @@ from pydantic import (
     ValidationError,
 )
 
-from shared.errors import InvalidMessageError, one_line
+from shared.errors import InvalidMessageError
+from shared.validation import first_problem
 
 SCHEMA_VERSION: Final = 1
 PROJECT_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"
@@ -25,10 +26,9 @@ MAX_MESSAGE_BYTES: Final = 1_048_576
 MAX_MATRICES: Final = 1_000
 MAX_LABELS: Final = 100
 """Library construction labels of one matrix."""
+LABEL_CHARACTERS: Final = 200
 MAX_SENTENCES: Final = 100
 SENTENCE_CHARACTERS: Final = 1_000
-PLACE_CHARACTERS: Final = 100
-"""Of the name of a wrong field: an unknown one is as long as its sender pleases."""
 
 Source = Literal["canned", "fresh", "cellxgene"]
 Requester = Literal["schedule", "manual", "replay"]
@@ -40,7 +40,7 @@ def _plain(text: str) -> str:
     return text
 
 
-Label = Annotated[str, StringConstraints(max_length=200), AfterValidator(_plain)]
+Label = Annotated[str, StringConstraints(max_length=LABEL_CHARACTERS), AfterValidator(_plain)]
 Sentence = Annotated[str, StringConstraints(max_length=SENTENCE_CHARACTERS), AfterValidator(_plain)]
 ProjectId = Annotated[str, StringConstraints(pattern=PROJECT_ID_PATTERN)]
 
@@ -98,10 +98,7 @@ def parse(body: str) -> ProjectMessage:
     try:
         return ProjectMessage.model_validate_json(body, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = one_line(".".join(str(part) for part in first["loc"]), PLACE_CHARACTERS) or "the body"
-        others = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise InvalidMessageError(one_line(f"{place}: {first['msg'].removeprefix('Value error, ')}{others}")) from None
+        raise InvalidMessageError(first_problem(error, "the body")) from None
 
 
 def now() -> datetime:

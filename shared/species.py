@@ -30,14 +30,16 @@ _COMMON_NAMES: Final = {
     "zebrafish": "danio_rerio",
     "gorilla_gorilla_gorilla": "gorilla_gorilla",
 }
-_NO_NAME: Final = frozenset({"", "nan", "none", "unknown", "unspecified"})
+_NO_NAME: Final = frozenset(
+    {"", "na", "n_a", "nan", "none", "null", "unknown", "unspecified", "not_applicable", "not_specified", "other"}
+)
 
 
 def species_name(label: str) -> str | None:
     """A species as keys write it, from a name or an NCBI taxon; None where it is neither."""
-    label = label.strip()
-    if label in _TAXA:
-        return _TAXA[label]
+    taxon = f"NCBITaxon:{label.strip().casefold().removeprefix('ncbitaxon:')}"
+    if taxon in _TAXA:
+        return _TAXA[taxon]
     name = re.sub(r"\W+", "_", label.casefold()).strip("_")
     name = _COMMON_NAMES.get(name, name)
     unknown = name in _NO_NAME or name.startswith("ncbitaxon")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import aws, keys
+from shared.companions import choose, is_table_name
 from shared.manifest import Input
 from shared.messages import MatrixReference
 from worker.fetch import Fetched, describe, hash_file
 from worker.fetch_s3 import fetch_s3
-from worker.matrices.beside import choose, is_table_name
 from worker.matrices.opening import is_bare, member_of
 
 if TYPE_CHECKING:

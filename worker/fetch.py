@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.errors import SourceUnavailableError
+from shared.errors import CorruptMatrixError
 from shared.keys import shown
 from shared.manifest import Input
 from shared.messages import MatrixReference
-from shared.portal import promised_sha256
+from shared.portal import is_file_version, promised_sha256
 from worker.fetch_https import fetch_https
 from worker.fetch_s3 import fetch_s3
 from worker.hops import Client
@@ -33,16 +33,16 @@ class Fetched:
 def fetch(reference: MatrixReference, folder: Path, s3: "S3Client", client: Client) -> Fetched:
     """Download the matrix; a portal's version stands in the manifest as the message has it.
 
-    Of an object in S3 that is its ETag, unless the message promises a content: then it lies in a portal's mirror.
+    Of an object in S3 that is its ETag, unless it lies in a portal's mirror or the message promises a content.
     """
     promised = promised_sha256(reference.version)
     if reference.uri.startswith("s3://"):
         landed = fetch_s3(reference.uri, folder, s3)
         if promised not in {None, landed.sha256}:
-            raise SourceUnavailableError(
+            raise CorruptMatrixError(
                 f"{shown(reference.uri)}: it has sha256 {landed.sha256}, not {promised} as the message's version says"
             )
-        version = reference.version if promised else landed.etag
+        version = reference.version if promised or is_file_version(reference.version) else landed.etag
     else:
         landed = fetch_https(reference.uri, reference.version, folder, client)
         version = reference.version or landed.etag

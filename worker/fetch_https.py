@@ -9,49 +9,50 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import tenacity
 
 from shared import aws
-from shared.errors import SourceUnavailableError
+from shared.errors import CorruptMatrixError, SourceUnavailableError
 from shared.keys import shown
 from shared.portal import promised_sha256
 from worker.hops import Answer, Client, TryAgainError
-from worker.landing import Landed, check_room, file_name, named_place
+from worker.landing import InVain, Landed, check_room, file_name, named_place
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
 TRIES: Final = 8
-"""Answers that are busy, broken or cut before the file is given up for now."""
+"""Answers in a row that are busy, broken or cut and bring nothing, before the file is given up for now."""
 READINGS: Final = 2
 """Of the whole file, where its sha256 is not the one promised."""
 _GROWING: Final = tenacity.wait_random_exponential(multiplier=0.2, max=20)
 
 
 def fetch_https(uri: str, version: str | None, folder: Path, client: Client) -> Landed:
-    """Download the file; where ``version`` promises a sha256, what came has to have it."""
+    """Download the file; where ``version`` promises a sha256, what came has to have it, at the second time."""
     promised = promised_sha256(version)
-    for _ in range(READINGS):
+    seen: list[str] = []
+    while len(seen) < READINGS:
         landed = _download(uri, folder, client)
         if promised in {None, landed.sha256}:
             return landed
-    raise SourceUnavailableError(
-        f"{shown(uri)}: what comes has sha256 {landed.sha256}, not {promised} as the message's version says"
-    )
+        seen.append(landed.sha256)
+    text = f"{shown(uri)}: what comes has sha256 {seen[-1]}, not {promised} as the message's version says"
+    raise CorruptMatrixError(text) if len(set(seen)) == 1 else SourceUnavailableError(text)
 
 
 def _download(uri: str, folder: Path, client: Client) -> Landed:
     path = folder / file_name(named_place(uri))
     tries = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(TryAgainError),
-        stop=tenacity.stop_after_attempt(TRIES),
         wait=_pause,
         sleep=client.sleep,
         reraise=True,
     )
     with path.open("wb") as file:
         part = _Part(file)
+        tries.stop = InVain(TRIES, lambda: part.received)
         try:
             tries(_go_on, uri, part, folder, client)
         except TryAgainError as error:
-            raise SourceUnavailableError(f"{shown(uri)}: {error}; gave up after {TRIES} tries") from error
+            raise SourceUnavailableError(f"{shown(uri)}: {error}; gave up after {TRIES} tries in vain") from error
     return Landed(path, aws.etag(part.etag) if part.etag else None, part.digest.hexdigest())
 
 

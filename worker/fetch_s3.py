@@ -18,12 +18,13 @@ from botocore.exceptions import (
 
 from shared import aws, keys
 from shared.errors import InvalidMessageError, SourceUnavailableError, one_line
-from worker.landing import CHUNK_BYTES, Landed, check_room, file_name
+from worker.landing import CHUNK_BYTES, InVain, Landed, check_room, file_name
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CUTS_FORGIVEN: Final = 8
+"""In a row, that bring nothing."""
 _CUT: Final = (ConnectionClosedError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError, ConnectionError)
 
 
@@ -53,7 +54,7 @@ def _download(s3: "S3Client", request: dict[str, Any], size: int, path: Path) ->
     with path.open("wb") as file:
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_CUT),
-            stop=tenacity.stop_after_attempt(CUTS_FORGIVEN),
+            stop=InVain(CUTS_FORGIVEN, file.tell),
             wait=tenacity.wait_random_exponential(multiplier=0.2, max=20),
             reraise=True,
         ):

@@ -13,14 +13,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from shared import keys, library_construction
+from shared.companions import is_table_name
 from shared.manifest import Input
 from worker.fetch import Fetched
 from worker.landing import named_place
 from worker.matrices.alignment import GeneUnion, remap
-from worker.matrices.beside import is_table_name, tables_of
+from worker.matrices.beside import tables_of
 from worker.matrices.market import EntriesOutOfOrderError
 from worker.matrices.matrix import Cells, CountBlock, Genes, Matrix, OpenedFile, Strings
-from worker.matrices.opening import is_bare, member_of, open_matrix
+from worker.matrices.opening import NoMatrixError, is_bare, member_of, open_matrix
 from worker.matrices.store import Store, StoreWriter
 
 MAX_UNKNOWN_METHODS: Final = 16
@@ -113,11 +114,15 @@ def _find_disorder(matrices: Sequence[Matrix]) -> None:
 
 
 def _opened(fetched: Sequence[Fetched], scratch: Path) -> list[tuple[Input, OpenedFile]]:
-    """Each file with its matrices; those that list the genes or cells of a bare matrix have none."""
+    """Each file with its matrices; those that list the genes or cells of a bare matrix have none.
+
+    Nor have those that are surely no matrix, of which at least one has to be there.
+    """
     members = [member_of(item.path, named_place(item.input.uri)) for item in fetched]
     bare = [member for member in members if is_bare(member)]
     folders = {member.path.parent for member in bare}
-    opened = []
+    opened: list[tuple[Input, OpenedFile]] = []
+    no_matrices: list[NoMatrixError] = []
     for number, (item, member) in enumerate(zip(fetched, members, strict=True)):
         room = scratch / f"unpacked-{number}"
         room.mkdir()
@@ -128,8 +133,14 @@ def _opened(fetched: Sequence[Fetched], scratch: Path) -> list[tuple[Input, Open
         elif member.path.parent in folders and is_table_name(member.path):
             file = OpenedFile("table beside a MatrixMarket file")
         else:
-            file = open_matrix(item.path, room)
+            try:
+                file = open_matrix(item.path, room)
+            except NoMatrixError as error:
+                no_matrices.append(error)
+                file = OpenedFile("no matrix", reading=(f"Not read: {error}.",))
         opened.append((_with_found(item), file))
+    if no_matrices and not any(file.matrices for _, file in opened):
+        raise no_matrices[0]
     return opened
 
 

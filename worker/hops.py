@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Final
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 from shared.errors import AccessDeniedError, MatrixNotFoundError, SourceUnavailableError, one_line
 from shared.keys import shown
-from shared.portal import USER_AGENT, retry_after
+from shared.portal import BUSY, FORBIDDEN, GONE, USER_AGENT, retry_after
 from worker.addresses import AllowedPlaces, Place, is_public
 from worker.landing import CHUNK_BYTES
 
@@ -34,10 +34,9 @@ _HEADERS: Final = {
     "Connection": "close",
 }
 """Beside them http.client sends Host, and that it takes no encoding but identity."""
+_AS_IT_STANDS: Final = ":/?#[]@!$&'()*+,;=%-._~"
+"""Of a Location; blanks and letters beyond ASCII, which some servers send, are percent-encoded as browsers do it."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
-_FORBIDDEN: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-_BUSY: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _GIVEN: Final = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
 
 
@@ -99,7 +98,7 @@ class Client:
         url, location, hops, waited = uri, "", 0, 0.0
         while hops <= MAX_HOPS and waited <= MOST_WAITED_SECONDS:
             try:
-                url = urljoin(url, location)
+                url = urljoin(url, quote(location.encode("latin-1"), safe=_AS_IT_STANDS))
                 place = self.allowed.place(url)
                 addresses = self._resolve(place)
             except ValueError as error:
@@ -110,11 +109,7 @@ class Client:
                     yield Answer(response, place)
                     return
                 location = response.getheader("Location", "")
-                wait = (
-                    retry_after(response.getheader("Retry-After"))
-                    if response.status == HTTPStatus.MOVED_PERMANENTLY
-                    else None
-                )
+                wait = _pause(response) if response.status == HTTPStatus.MOVED_PERMANENTLY else None
             if not location:
                 raise SourceUnavailableError(f"{shown(uri)}: {place.host} sends elsewhere without saying where")
             if wait is None:
@@ -142,11 +137,11 @@ def _pause(response: HTTPResponse) -> float | None:
 
 def _check_status(uri: str, place: Place, response: HTTPResponse) -> None:
     text = f"{shown(uri)}: {place.host} answered {response.status}"
-    if response.status in _GONE:
+    if response.status in GONE:
         raise MatrixNotFoundError(text)
-    if response.status in _FORBIDDEN:
+    if response.status in FORBIDDEN:
         raise AccessDeniedError(text)
-    if response.status in _BUSY or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if response.status in BUSY or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise TryAgainError(f"{place.host} answered {response.status}", _pause(response))
     if response.status not in _GIVEN:
         raise SourceUnavailableError(text)

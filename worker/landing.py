@@ -1,10 +1,13 @@
 """Where a matrix lands: a file in the scratch folder that it is known to fit into."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
+
+import tenacity
 
 from shared.errors import ScratchFullError
 from shared.keys import shown
@@ -24,6 +27,22 @@ class Landed:
     sha256: str
 
 
+class InVain(tenacity.stop.stop_base):
+    """Give up after so many tries in a row that brought nothing; ``received`` bytes so far."""
+
+    def __init__(self, tries: int, received: Callable[[], int]) -> None:
+        self._tries = tries
+        self._received = received
+        self._most = 0
+        self._at = 0
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        """Whether to give up, after a try that failed."""
+        if self._received() > self._most:
+            self._most, self._at = self._received(), retry_state.attempt_number
+        return retry_state.attempt_number - self._at >= self._tries
+
+
 def check_room(uri: str, size: int, folder: Path) -> None:
     """ScratchFullError where ``size`` bytes and what is made of them do not fit into ``folder``."""
     free = shutil.disk_usage(folder).free
@@ -36,7 +55,7 @@ def check_room(uri: str, size: int, folder: Path) -> None:
 
 def file_name(place: str) -> str:
     """What messages call the file: the end of its name, which may be longer than a file system takes."""
-    name = PurePosixPath(place).name[-NAME_CHARACTERS:]
+    name = "".join(filter(str.isprintable, PurePosixPath(place).name))[-NAME_CHARACTERS:]
     return name if name.strip(".") else "matrix"
 
 

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import structlog
 
-from shared.errors import InternalError, SummaryStatsError
+from shared.errors import AccessDeniedError, InternalError, MatrixNotFoundError, SummaryStatsError
 from shared.manifest import FailureRecord, Manifest, fingerprint, versions_known
 from shared.messages import ProjectMessage, now
 from shared.settings import LogFormat
@@ -69,6 +70,7 @@ class Projects:
             error=error.line,
             stage=stage,
             failed_at=now(),
+            addresses=tuple(sorted(m.uri for m in message.matrices)) if isinstance(error, _OF_ADDRESSES) else (),
         )
         await self.publisher.record_failure(message.project_id, record, remaining)
 
@@ -85,6 +87,10 @@ class Projects:
             log_format=self.log_format,
             log_context=structlog.contextvars.get_contextvars(),
         )
+
+
+_OF_ADDRESSES: Final = (AccessDeniedError, MatrixNotFoundError)
+"""A portal's release moves files without changing them: what is not there today may be elsewhere tomorrow."""
 
 
 def _satisfied(message: ProjectMessage, before: Published | None) -> bool:

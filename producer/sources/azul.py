@@ -7,18 +7,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from producer.sources.choice import BARE, MatrixSet, choose
+from producer.sources.choice import MatrixSet, choose
+from producer.sources.file_names import Surety
 from producer.sources.matrix_tree import LIBRARY, SPECIES, PortalFile, files_of
 from producer.sources.portal import Portal
-from producer.sources.project import Candidate, Choice, Project, Unusable, summaries
+from producer.sources.project import Candidate, Choice, Project, Unusable, labels, summaries
 from shared import library_construction, portal, telemetry
 from shared.errors import MatrixNotFoundError, SourceUnavailableError, SummaryStatsError
-from shared.messages import MAX_LABELS, MatrixReference, ProjectId
+from shared.messages import MatrixReference, ProjectId
 from shared.species import species_name
+from shared.validation import first_problem
 
 PAGE_PROJECTS: Final = 100
 """The most that Azul gives at once."""
@@ -37,7 +39,7 @@ class _Catalogs(_Model):
 
 class _Pagination(_Model):
     next: str | None = None
-    total: int | None = None
+    total: Any = None
 
 
 class _Page(_Model):
@@ -53,8 +55,8 @@ class _Details(_Model):
 class _Hit(_Model):
     entry_id: ProjectId = Field(alias="entryId")
     projects: tuple[_Details, ...] = Field(min_length=1)
-    protocols: tuple[dict[str, Any], ...] = ()
-    donors: tuple[dict[str, Any], ...] = Field((), alias="donorOrganisms")
+    protocols: Any = None
+    donors: Any = Field(None, alias="donorOrganisms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class AzulSource:
         try:
             return _Catalogs.model_validate(document).default_catalog
         except ValidationError as error:
-            raise SourceUnavailableError(f"{self.portal.url}/index/catalogs: {_first(error)}") from error
+            raise SourceUnavailableError(f"{self.portal.url}/index/catalogs: {_undocumented(error)}") from error
 
     def _hit(self, catalog: str, project_id: str) -> Iterator[Any]:
         if not _UUID.fullmatch(project_id):
@@ -87,15 +89,15 @@ class AzulSource:
             yield hit
 
     def _hits(self, catalog: str) -> Iterator[Any]:
-        listed, total = 0, None
+        listed, total = 0, ""
         try:
             for page in self._pages(catalog):
-                total = page.pagination.total
+                total = f" of {page.pagination.total:,}" if isinstance(page.pagination.total, int) else ""
                 yield from page.hits
                 listed += len(page.hits)
         except SummaryStatsError as error:
-            before = f"{listed:,} of {total:,}" if total else f"{listed:,}"
-            raise type(error)(f"{error}; {before} projects of catalog {catalog} were listed before") from error
+            before = f"{listed:,}{total} projects of catalog {catalog} were listed before"
+            raise type(error)(f"{error}; {before}") from error
         if not listed:
             log.warning("the catalog lists no projects", catalog=catalog)
 
@@ -107,31 +109,33 @@ class AzulSource:
             try:
                 page = _Page.model_validate(document)
             except ValidationError as error:
-                raise SourceUnavailableError(f"{self.portal.url}/index/projects: {_first(error)}") from error
-            yield page
+                raise SourceUnavailableError(f"{self.portal.url}/index/projects: {_undocumented(error)}") from error
+            new = {_id(hit) for hit in page.hits} - seen
+            yield _Page(hits=[hit for hit in page.hits if _id(hit) in new], pagination=page.pagination)
             if page.pagination.next is None:
                 return
-            if page.pagination.next in seen:
+            if not new:
                 raise SourceUnavailableError(f"{self.portal.url}/index/projects: the pages go round in circles")
-            seen.add(page.pagination.next)
+            seen |= new
             document = self.portal.follow(page.pagination.next)
 
 
-def _first(error: ValidationError) -> str:
-    """What is wrong with an answer, its first field that is."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    return f"the answer is not as documented ({'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']})"
+def _undocumented(error: ValidationError) -> str:
+    return f"the answer is not as documented ({first_problem(error, 'as a whole')})"
+
+
+def _id(hit: Any) -> str:
+    return str(hit.get("entryId", "?") if isinstance(hit, dict) else "?")[:128]
 
 
 def _candidate(hit: Any, catalog: str, base: str) -> Candidate:
-    name = str(hit.get("entryId", "?") if isinstance(hit, dict) else "?")[:128]
     try:
         return _project(_Hit.model_validate(hit), catalog, base)
     except ValidationError as error:
-        reason = _first(error)
+        reason = _undocumented(error)
     except ValueError as error:
         reason = f"the answer is not as documented ({error})"
-    return Unusable(name, SourceUnavailableError.reason, reason, "failed")
+    return Unusable(_id(hit), SourceUnavailableError.reason, reason, "failed")
 
 
 def _project(hit: _Hit, catalog: str, base: str) -> Candidate:
@@ -157,9 +161,10 @@ def _fill_in(files: tuple[PortalFile, ...], hit: _Hit) -> None:
             file.species = set(species)
 
 
-def _texts(objects: tuple[dict[str, Any], ...], name: str) -> set[str]:
-    """All that the objects say of ``name``."""
-    lists = [value if isinstance(value := each.get(name), list) else [value] for each in objects]
+def _texts(objects: Any, name: str) -> set[str]:
+    """All that the objects, where they are any, say of ``name``."""
+    known = [each for each in objects if isinstance(each, dict)] if isinstance(objects, list) else []
+    lists = [value if isinstance(value := each.get(name), list) else [value] for each in known]
     return {text for texts in lists for text in texts if isinstance(text, str)}
 
 
@@ -175,16 +180,20 @@ def _reference(file: PortalFile, of: MatrixSet, catalog: str, base: str) -> Matr
         version=portal.file_version(entry.uuid, entry.version, entry.sha256),
         size_bytes=entry.size,
         species=next(iter(of.species)) if len(of.species) == 1 else None,
-        library_construction=tuple(sorted(filter(_tells, file.libraries)))[:MAX_LABELS],
+        library_construction=labels(filter(_tells, file.libraries)),
     )
 
 
 def _address(file: PortalFile, of: MatrixSet, catalog: str, base: str) -> str:
     """The portal's mirror before the portal; but a file that is known by its name needs an address with a name."""
     entry = file.entry
-    if entry.azul_mirror_uri and of.format != BARE:
-        return entry.azul_mirror_uri
-    place = f"{base}/repository/files/{quote(entry.uuid)}"
-    address = entry.azul_url or entry.url or f"{place}?{urlencode({'catalog': catalog, 'version': entry.version})}"
+    if (entry.azul_mirror_uri or "").startswith("s3://") and of.surety is not Surety.BARE:
+        return str(entry.azul_mirror_uri)
+    query = urlencode({"catalog": catalog, "version": entry.version})
+    own = f"{base}/repository/files/{quote(entry.uuid, safe='')}?{query}"
+    told = (url for url in (entry.azul_url, entry.url) if url and url.startswith("https://"))
+    parts = urlsplit(next(told, own))
+    if not entry.name or "fileName=" in parts.query:
+        return parts.geturl()
     name = urlencode({"fileName": entry.name})
-    return f"{address}&{name}" if entry.name and "?" in address and "fileName=" not in address else address
+    return parts._replace(query=f"{parts.query}&{name}" if parts.query else name, fragment="").geturl()

@@ -4,34 +4,40 @@ https://api.cellxgene.cziscience.com/curation/ui/
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from producer.sources.portal import Portal
-from producer.sources.project import Candidate, Choice, PassedOver, Project, Unusable, summaries
-from shared import library_construction
+from producer.sources.project import Candidate, Choice, PassedOver, Project, Unusable, labels, summaries
+from shared import library_construction, telemetry
 from shared.errors import MatrixNotFoundError, SourceUnavailableError
-from shared.messages import MAX_LABELS, MatrixReference, ProjectId
+from shared.messages import MatrixReference, ProjectId
 from shared.species import species_name
+from shared.validation import first_problem
 
 H5AD: Final = "H5AD"
+
+log = telemetry.logger("cellxgene")
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+_Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+
+
 class _Term(_Model):
-    label: str
-    ontology_term_id: str = ""
+    label: _Text = ""
+    ontology_term_id: _Text = ""
 
 
 class _Asset(_Model):
-    filetype: str
-    url: str
+    filetype: _Text = ""
+    url: _Text = ""
     filesize: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -39,7 +45,7 @@ class _Dataset(_Model):
     collection_id: ProjectId
     dataset_id: str
     dataset_version_id: Annotated[str, Field(min_length=1, max_length=200)]
-    title: str = ""
+    title: _Text = ""
     assay: tuple[_Term, ...] = ()
     organism: tuple[_Term, ...] = ()
     assets: tuple[_Asset, ...] = ()
@@ -79,21 +85,23 @@ class CellxgeneSource:
 
 
 def _dicts(listed: Any) -> Iterator[dict[str, Any]]:
-    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
+    if not isinstance(listed, list):
         raise SourceUnavailableError("the portal's answer is not as documented (no list of datasets)")
-    yield from listed
+    known = [each for each in listed if isinstance(each, dict)]
+    if len(known) < len(listed):
+        log.warning("the portal lists what is no dataset", entries=len(listed) - len(known))
+    yield from known
 
 
 def _parsed(dataset: dict[str, Any]) -> _Dataset | PassedOver:
     try:
         return _Dataset.model_validate(dataset)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = str(dataset.get("title") or dataset.get("dataset_id") or "a dataset")[:200]
-        return PassedOver(name, f"its entry is malformed ({'.'.join(map(str, first['loc']))}: {first['msg']})")
+        return PassedOver(name, f"its entry is malformed ({first_problem(error, 'the entry')})")
 
 
-def _candidate(collection: str, datasets: Iterable[_Dataset | PassedOver]) -> Candidate:
+def _candidate(collection: str, datasets: Sequence[_Dataset | PassedOver]) -> Candidate:
     matrices, passed_over = [], []
     for dataset in datasets:
         found = dataset if isinstance(dataset, PassedOver) else _reference(dataset)
@@ -103,13 +111,15 @@ def _candidate(collection: str, datasets: Iterable[_Dataset | PassedOver]) -> Ca
             matrices.append(found)
     if matrices:
         return Project(collection, tuple(matrices), Choice((f"{len(matrices):,} datasets.",), tuple(passed_over)))
-    why = " ".join(summaries(passed_over))
+    why = f"no matrix to read. {' '.join(summaries(passed_over))}"
     choice = Choice(passed_over=tuple(passed_over))
-    return Unusable(collection, MatrixNotFoundError.reason, f"no matrix to read. {why}", choice=choice)
+    if all(isinstance(dataset, PassedOver) for dataset in datasets):
+        return Unusable(collection, SourceUnavailableError.reason, why, "failed", choice)
+    return Unusable(collection, MatrixNotFoundError.reason, why, choice=choice)
 
 
 def _reference(dataset: _Dataset) -> MatrixReference | PassedOver:
-    asset = next((asset for asset in dataset.assets if asset.filetype.upper() == H5AD), None)
+    asset = next((asset for asset in dataset.assets if asset.filetype.upper() == H5AD and asset.url), None)
     assays = sorted({library_construction.preferred(term.ontology_term_id, term.label) for term in dataset.assay})
     if asset is None:
         return PassedOver(dataset.shown, "there is no H5AD of it")
@@ -122,7 +132,7 @@ def _reference(dataset: _Dataset) -> MatrixReference | PassedOver:
             version=dataset.dataset_version_id,
             size_bytes=asset.filesize,
             species=species.pop() if len(species) == 1 else None,
-            library_construction=tuple(assays[:MAX_LABELS]),
+            library_construction=labels(assays),
         )
     except ValidationError as error:
-        return PassedOver(dataset.shown, f"no message can name it ({error.errors()[0]['msg']})")
+        return PassedOver(dataset.shown, f"no message can name it ({first_problem(error, 'the dataset')})")

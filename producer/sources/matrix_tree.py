@@ -8,14 +8,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from producer.sources.project import PassedOver
+from shared.validation import first_problem
 
 SPECIES: Final = "genusSpecies"
 LIBRARY: Final = "libraryConstructionApproach"
 MAX_DEPTH: Final = 32
-"""Four levels of a name and its values are eight."""
+"""The portal has four levels."""
 
 
 class Entry(BaseModel):
@@ -36,10 +37,32 @@ class Entry(BaseModel):
     azul_url: str | None = None
     azul_mirror_uri: str | None = None
 
+    @field_validator("name", mode="wrap")
+    @classmethod
+    def _named(cls, value: object, parse: ValidatorFunctionWrapHandler) -> str:
+        return str(_or_nothing(value, parse) or "")
+
+    @field_validator(
+        *("format", "size", "sha256", "content_description", "source", "is_intermediate"),
+        *("url", "azul_url", "azul_mirror_uri"),
+        mode="wrap",
+    )
+    @classmethod
+    def _told(cls, value: object, parse: ValidatorFunctionWrapHandler) -> object:
+        return _or_nothing(value, parse)
+
     @property
     def shown(self) -> str:
         """What a person calls it."""
         return self.name or self.uuid
+
+
+def _or_nothing(value: object, parse: ValidatorFunctionWrapHandler) -> object:
+    """What is malformed and not needed is as if it were not said: the file is not lost for it."""
+    try:
+        return parse(value)
+    except ValidationError:
+        return None
 
 
 @dataclass(slots=True)
@@ -60,22 +83,27 @@ class Files:
 
 
 def files_of(*trees: object) -> Files:
-    """The files of several trees; ValueError where one is no tree."""
+    """The files of several trees; ValueError where none of them is one."""
     files: dict[tuple[str, str], PortalFile] = {}
     malformed: dict[str, PassedOver] = {}
+    leaves: list[tuple[Mapping[str, str], object]] = []
     for tree in trees:
-        for strata, leaf in _leaves(tree, {}, 0):
-            try:
-                entry = Entry.model_validate(leaf)
-            except ValidationError as error:
-                name = _name(leaf)
-                first = error.errors()[0]
-                place = ".".join(map(str, first["loc"])) or "the entry"
-                malformed[name] = PassedOver(name, f"its entry is malformed ({place}: {first['msg']})")
-                continue
-            file = files.setdefault((entry.uuid, entry.version), PortalFile(entry))
-            file.species |= {strata[SPECIES]} if SPECIES in strata else set()
-            file.libraries |= {strata[LIBRARY]} if LIBRARY in strata else set()
+        try:
+            leaves += list(_leaves(tree, {}, 0))  # all of a tree, or nothing
+        except ValueError as error:
+            malformed[""] = PassedOver("a list of files", f"{error}")
+    if malformed and not leaves:
+        raise ValueError(malformed[""].reason)
+    for strata, leaf in leaves:
+        try:
+            entry = Entry.model_validate(leaf)
+        except ValidationError as error:
+            name = _name(leaf)
+            malformed[name] = PassedOver(name, f"its entry is malformed ({first_problem(error, 'the entry')})")
+            continue
+        file = files.setdefault((entry.uuid, entry.version), PortalFile(entry))
+        file.species |= {strata[SPECIES]} if SPECIES in strata else set()
+        file.libraries |= {strata[LIBRARY]} if LIBRARY in strata else set()
     return Files(tuple(files.values()), tuple(malformed.values()))
 
 

@@ -15,22 +15,22 @@ import urllib3
 from shared import telemetry
 from shared.errors import AccessDeniedError, MatrixNotFoundError, SourceUnavailableError, one_line
 from shared.keys import shown
-from shared.portal import USER_AGENT, retry_after
+from shared.portal import BUSY, FORBIDDEN, GONE, USER_AGENT, retry_after
 
 TRIES: Final = 8
 """Answers that are busy, broken or cut before the portal counts as down; with the pauses, some three minutes."""
 TIMEOUT: Final = urllib3.Timeout(connect=5, read=60)
 """Seconds; the second is how long the portal may be silent."""
-MAX_ANSWER_BYTES: Final = 268_435_456
-"""256 MiB: CELLxGENE lists all its datasets in one answer; Azul's pages end at 6 MB."""
+ANSWER_SECONDS: Final = 600.0
+"""For a whole answer, however slowly it comes."""
+MAX_ANSWER_BYTES: Final = 134_217_728
+"""128 MiB, some 4 GB as objects: CELLxGENE lists all its datasets in one answer; Azul's pages end at 6 MB."""
+CHUNK_BYTES: Final = 1_048_576
 REQUESTS: Final = 900
 PERIOD_SECONDS: Final = 300.0
 """Of the 1,000 requests that Azul takes from one address in five minutes, some are left to others."""
 
 _GROWING: Final = tenacity.wait_random_exponential(multiplier=0.5, max=60)
-_GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
-_FORBIDDEN: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-_BUSY: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 log = telemetry.logger("portal")
 
@@ -84,7 +84,7 @@ class Portal:
         return f"{self.url}{path}?{urlencode(query)}" if query else f"{self.url}{path}"
 
     def _patiently(self, url: str) -> Any:
-        if urlsplit(url)[:2] != urlsplit(self.url)[:2]:
+        if _origin(url) != _origin(self.url):
             raise SourceUnavailableError(f"{shown(url)}: the portal sends elsewhere, which is not followed")
         tries = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_TryAgainError),
@@ -104,14 +104,22 @@ class Portal:
         try:
             with closing(self._pool.request("GET", url, redirect=False, preload_content=False)) as answer:
                 _check_status(url, answer)
-                body = answer.read(MAX_ANSWER_BYTES + 1)
+                body = self._body(url, answer)
         except urllib3.exceptions.LocationParseError as error:
             raise SourceUnavailableError(f"{shown(url)}: {one_line(str(error))}") from error
         except urllib3.exceptions.HTTPError as error:
             raise _TryAgainError(one_line(str(error))) from error
-        if len(body) > MAX_ANSWER_BYTES:
-            raise SourceUnavailableError(f"{shown(url)}: the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
         return _document(body)
+
+    def _body(self, url: str, answer: urllib3.BaseHTTPResponse) -> bytes:
+        body, end = bytearray(), self._clock() + ANSWER_SECONDS
+        while chunk := answer.read1(CHUNK_BYTES):
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
+                raise SourceUnavailableError(f"{shown(url)}: the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
+            if self._clock() > end:
+                raise _TryAgainError(f"the answer was not whole after {ANSWER_SECONDS:,.0f} s")
+        return bytes(body)
 
     def _keep_pace(self) -> None:
         if len(self._begun) == REQUESTS and (wait := self._begun[0] + PERIOD_SECONDS - self._clock()) > 0:
@@ -120,14 +128,19 @@ class Portal:
         self._begun.append(self._clock())
 
 
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
 def _check_status(url: str, answer: urllib3.BaseHTTPResponse) -> None:
     status = answer.status
     text = f"{shown(url)}: the portal answered {status}"
-    if status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status in BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise _TryAgainError(f"the portal answered {status}", retry_after(answer.headers.get("Retry-After")))
-    if status in _GONE:
+    if status in GONE:
         raise MatrixNotFoundError(text)
-    if status in _FORBIDDEN:
+    if status in FORBIDDEN:
         raise AccessDeniedError(text)
     if status != HTTPStatus.OK:
         raise SourceUnavailableError(text)

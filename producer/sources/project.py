@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from shared.messages import MatrixReference
+from shared.errors import one_line
+from shared.messages import LABEL_CHARACTERS, MAX_LABELS, MatrixReference
 
-NAMED: Final = 3
+NAMED: Final = 20
 """Files named in a sentence on those that were passed over for one reason; the run's JSON names all."""
 
 
@@ -45,6 +46,11 @@ def summaries(passed_over: Iterable[PassedOver]) -> tuple[str, ...]:
         + (f" and {len(names) - NAMED:,} more." if len(names) > NAMED else ".")
         for reason, names in by_reason.items()
     )
+
+
+def labels(told: Iterable[str]) -> tuple[str, ...]:
+    """Library construction labels as a message carries them, however untidy."""
+    return tuple(sorted({one_line(label, LABEL_CHARACTERS) for label in told} - {""}))[:MAX_LABELS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,6 @@ def test_a_file_that_is_not_what_the_portal_says_is_never_published(portal: Port
     portal.service.hits = [hit(FORGED, tree(forged))]
     assert portal.plan()[FORGED]["outcome"] == "enqueued"
     told = eventually(lambda: portal.worker.said("failed", project_id=FORGED), "the refusal of the file")
-    assert told["reason"] == "source_unavailable"
+    assert told["reason"] == "corrupt_matrix"
     assert f"not {'ab' * 32}" in told["error"]
     assert portal.site.published(FORGED) is None

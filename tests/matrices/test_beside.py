@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from shared.companions import choose
 from shared.errors import CorruptMatrixError, UnsupportedFormatError
 from shared.manifest import Input
 from tests.matrices.building import CELLS, COUNTS, FEATURES, MARKET, assert_same, only_matrix, whole, zipped
 from worker.fetch import Fetched
 from worker.gather import Gathered, gather
-from worker.matrices.beside import choose
 
 IDS = b"".join(b"ENSG0000000000%d\tENSG0000000000%d\n" % (n, n) for n in (1, 2, 3))
 """The EBI's table of rows: ids twice, no header."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.errors import UnsupportedFormatError
 from shared.manifest import fingerprint
 from shared.messages import MatrixReference
 from tests.matrices.building import CELLS, FEATURES, MARKET, zipped
@@ -127,6 +128,21 @@ def test_a_species_that_one_file_tells_is_that_of_the_project_whatever_their_ord
     found = gathered(tmp_path, files[::-1] if turned else files)
 
     assert [group.species for group in found.groups] == ["homo_sapiens"]
+
+
+def test_text_that_is_no_matrix_is_passed_over_beside_one_that_is(tmp_path: Path) -> None:
+    counts, notes = b"gene,a,b\nTP53,1,2\nACTB,3,0\n", b"cell,type\na,T cell\nb,B cell\n"
+
+    found = gathered(tmp_path, fetched(tmp_path, {"counts.csv": counts, "cell_info.csv": notes}))
+
+    assert counts_of(found).toarray().tolist() == [[1, 3], [2, 0]]
+    assert found.inputs[1].format == "no matrix"
+    assert found.inputs[1].reading[0].startswith("Not read: input-1: text that is no table of numbers")
+
+
+def test_text_that_is_no_matrix_is_refused_alone(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedFormatError, match="text that is no table of numbers"):
+        gathered(tmp_path, fetched(tmp_path, {"cell_info.csv": b"cell,type\na,T cell\n"}))
 
 
 def test_several_matrices_whose_order_is_lost_late_are_all_regrouped(tmp_path: Path) -> None:

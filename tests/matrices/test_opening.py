@@ -163,6 +163,14 @@ def test_what_is_known_of_cells_and_lies_beside_their_counts_is_not_read_as_coun
     )
 
 
+def test_a_matrix_that_is_called_like_a_list_of_cells_is_one_all_the_same(tmp_path: Path) -> None:
+    members = {"GSM1_T_cells.csv": b"gene,a,b\nGAPDH,1,2\nACTB,0,3\n", "GSM1_cells.csv": b"cell,sex\na,f\nb,m\n"}
+
+    (matrix,) = opened(zipped(tmp_path / "a.zip", members), tmp_path).matrices
+
+    assert_same(whole(matrix), np.array([[1, 0], [2, 3]]))
+
+
 def test_tags_of_the_same_cells_are_left_out_and_cells_of_equal_names_are_not(tmp_path: Path) -> None:
     many = b"".join(b"ENSG%011d\tG%d\n" % (n, n) for n in range(1, 41))
     market = b"%%MatrixMarket matrix coordinate integer general\n40 4 2\n1 1 5\n3 2 2\n"

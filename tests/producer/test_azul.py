@@ -150,7 +150,7 @@ def test_a_project_without_a_matrix_says_what_it_has_instead(service: Azul) -> N
     assert isinstance(found, Unusable)
     assert (found.outcome, found.code) == ("unusable", "matrix_not_found")
     assert found.reason == (
-        "no matrix to read. Passed over (bam is no format of count matrices): 0.bam, 1.bam, 2.bam and 2 more."
+        "no matrix to read. Passed over (bam is no format of count matrices): 0.bam, 1.bam, 2.bam, 3.bam, 4.bam."
     )
     assert len(found.choice.passed_over) == 5
 
@@ -163,8 +163,6 @@ def test_a_project_without_a_matrix_says_what_it_has_instead(service: Azul) -> N
         ({"projects": [{}]}, "?", "entryId: Field required"),
         ("text", "?", "as a whole"),
         (hit(uuid(1), "no tree"), uuid(1), "its files are no tree"),
-        (hit(uuid(1), tree(entry(1, "m.loom", azul_url="ftp://x"))), uuid(1), "uri"),
-        (hit(uuid(1), tree(entry(1, "m.loom", azul_url="x" * 2_040))), uuid(1), "uri"),
     ],
 )
 def test_a_malformed_project_fails_alone(service: Azul, broken: Any, name: str, told: str) -> None:
@@ -174,6 +172,49 @@ def test_a_malformed_project_fails_alone(service: Azul, broken: Any, name: str, 
     assert (failed.name, failed.outcome, failed.code) == (name, "failed", "source_unavailable")
     assert told in failed.reason
     assert isinstance(fine, Project)
+
+
+@pytest.mark.parametrize("address", ["ftp://x", "//x", 7, "", None])
+def test_an_address_that_is_none_is_made_of_the_files_id(service: Azul, address: object) -> None:
+    found = _one(service, tree(entry(1, "m.loom", azul_url=address)))
+    assert isinstance(found, Project)
+    assert found.matrices[0].uri.startswith(f"{service.url}/repository/files/{uuid(1)}?catalog={CATALOG}&")
+
+
+def test_an_address_without_a_query_is_given_the_files_name(service: Azul) -> None:
+    found = _one(service, tree(entry(1, "m.loom", azul_url="https://x.org/f#part")))
+    assert isinstance(found, Project)
+    assert found.matrices[0].uri == "https://x.org/f?fileName=m.loom"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"protocols": None},
+        {"protocols": [None, "x", {"libraryConstructionApproach": None}]},
+        {"donorOrganisms": "none"},
+    ],
+)
+def test_what_nothing_hangs_on_may_be_malformed(service: Azul, more: dict[str, Any]) -> None:
+    service.hits = [hit(uuid(1), tree(entry(1, "m.loom", size=-1, contentDescription="x", isIntermediate="?")), **more)]
+    (found,) = _listed(service)
+    assert isinstance(found, Project)
+    assert found.matrices[0].size_bytes is None
+
+
+def test_a_label_is_carried_however_untidy_it_is(service: Azul) -> None:
+    found = _one(service, tree(entry(1, "m.loom"), library="10x 3' v2\t\n"))
+    assert isinstance(found, Project)
+    assert found.matrices[0].library_construction == ("10x 3' v2",)
+    long = _one(service, tree(entry(1, "m.loom"), library="x" * 300))
+    assert isinstance(long, Project)
+    assert len(long.matrices[0].library_construction[0]) == 200
+
+
+def test_a_project_on_several_pages_is_listed_once(service: Azul) -> None:
+    service.page_size = 2
+    service.hits = [hit(uuid(number), tree(entry(1, "m.loom"))) for number in (1, 2, 2, 3)]
+    assert [each.project_id for each in _listed(service)] == [uuid(1), uuid(2), uuid(3)]
 
 
 def test_an_empty_catalog_has_no_projects(service: Azul, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,7 +244,11 @@ def test_a_service_that_fails_half_way_says_how_far_it_came(service: Azul) -> No
     [
         ({"hits": []}, "pagination: Field required"),
         ({"hits": {}, "pagination": {}}, "hits"),
-        ({"hits": [], "pagination": {"next": "https://elsewhere.example.org/index/projects"}}, "not followed"),
+        (
+            {"hits": [hit(uuid(1))], "pagination": {"next": "https://elsewhere.example.org/index/projects"}},
+            "not followed",
+        ),
+        ({"hits": [], "pagination": {"next": "/index/projects?x=1"}}, "in circles"),
         ([], "as a whole"),
     ],
 )

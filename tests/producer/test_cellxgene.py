@@ -103,7 +103,18 @@ def test_a_collection_without_a_matrix_is_unusable(server: scripted.Portal) -> N
     assert found.reason.startswith("no matrix to read. Passed over (there is no H5AD of it): Dataset 1")
 
 
-@pytest.mark.parametrize("answer", [{}, ["text"], None])
+def test_what_is_no_dataset_among_others_is_left_out(server: scripted.Portal) -> None:
+    (found,) = _listed(server, [None, "text", _dataset(1, title=None, assay=[{"label": None}])])
+    assert isinstance(found, Project)
+
+
+def test_a_collection_that_is_all_malformed_failed(server: scripted.Portal) -> None:
+    (found,) = _listed(server, [_dataset(1, dataset_version_id="")])
+    assert isinstance(found, Unusable)
+    assert (found.outcome, found.code) == ("failed", "source_unavailable")
+
+
+@pytest.mark.parametrize("answer", [{}, "text", None])
 def test_what_is_no_list_of_datasets_ends_the_listing(server: scripted.Portal, answer: object) -> None:
     with pytest.raises(SourceUnavailableError, match="no list of datasets"):
         _listed(server, answer)

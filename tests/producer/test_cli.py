@@ -123,6 +123,7 @@ def test_only_targets_are_sent_and_one_never_seen_is_told(dpss: Command, work: W
         "enqueued": 1,
         "failed": 0,
         "dry_run": False,
+        "error": None,
     }
     assert {row["project_id"]: row["reason"] for row in done.rows}["p-gone"] == "no matrix found"
     assert [message["project_id"] for message in work()] == ["p-new"]

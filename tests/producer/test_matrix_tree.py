@@ -43,9 +43,7 @@ def test_entries_of_a_real_answer_of_2025_are_read() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "broken", [{"uuid": uuid(9)} | {"size": -1}, {"name": "no uuid"}, "a text", None, {"uuid": uuid(9), "sha256": "x"}]
-)
+@pytest.mark.parametrize("broken", [{"name": "no uuid"}, "a text", None, {"uuid": ""}, {"uuid": uuid(9), "version": 7}])
 def test_an_entry_that_is_malformed_is_told_and_the_others_are_read(broken: object) -> None:
     found = files_of(tree(broken, entry(1, "a.loom")))
     assert [file.entry.name for file in found.files] == ["a.loom"]

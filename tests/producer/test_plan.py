@@ -72,6 +72,13 @@ def test_a_changed_matrix_is_due_again() -> None:
     assert decision.outcome == "due"
 
 
+@pytest.mark.parametrize(("address", "outcome"), [("s3://bucket/p1.h5ad", "unusable"), ("s3://moved/p1.h5ad", "due")])
+def test_what_failed_for_its_address_is_due_once_that_changes(address: str, outcome: str) -> None:
+    record = _failure(manifest.fingerprint(_project().matrices)).model_copy(update={"addresses": (address,)})
+    (decision,) = _decided(Plan(_request()), _project(), published=Published(None, record))
+    assert decision.outcome == outcome
+
+
 def test_what_failed_before_with_the_same_inputs_is_unusable_and_says_why() -> None:
     same = manifest.fingerprint(_project().matrices)
     (decision,) = _decided(Plan(_request()), _project(), published=Published(None, _failure(same)))

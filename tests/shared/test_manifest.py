@@ -42,7 +42,7 @@ def test_a_change_of_the_pipeline_makes_a_project_due(
     assert fingerprint([matrix()]) != before
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"fingerprint": 3}', b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"fingerprint": 3}', b"\xff", b"[" * 200_000])
 def test_what_is_no_manifest_has_no_fingerprint(body: bytes) -> None:
     assert published_fingerprint(body) is None
     assert parse_failure(body) is None

@@ -16,6 +16,11 @@ from shared.species import species_name
         ("Callithrix jacchus", "callithrix_jacchus"),
         ("NCBITaxon:1", None),
         ("nan", None),
+        ("N/A", None),
+        ("not applicable", None),
+        ("null", None),
+        ("9606", "homo_sapiens"),
+        ("ncbitaxon:10090", "mus_musculus"),
         ("", None),
     ],
 )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from shared.companions import is_table_name
 from shared.errors import CorruptMatrixError, EmptyMatrixError, UnsupportedFormatError
 from worker.matrices import archives, beside, h5ad, hdf5, loom, market, tenx_h5, text, text_layout
 from worker.matrices.archives import Member
@@ -46,6 +47,10 @@ class UnknownLayoutError(UnsupportedFormatError):
     """An HDF5 file that is none of the kinds that are read."""
 
 
+class NoMatrixError(UnsupportedFormatError):
+    """Text that is surely no matrix: where others of a project are, it is passed over."""
+
+
 def member_of(path: Path, place: str) -> Member:
     """A file on this machine as one of several that lie somewhere together: at ``place``, an address or path."""
     source = file_source(path)
@@ -84,7 +89,8 @@ def open_matrix(path: Path, scratch: Path, tables: beside.Tables = NO_TABLES) ->
 def _text(source: Source, start: bytes, scratch: Path) -> OpenedFile:
     if _is_table(start):
         return OpenedFile("text table", (text.open_text(source, scratch),))
-    raise UnsupportedFormatError(f"{source.name}: {_described(start)}; {READ}")
+    error = NoMatrixError if _is_text(start) else UnsupportedFormatError
+    raise error(f"{source.name}: {_described(start)}; {READ}")
 
 
 def _market(place: str, matrix: Source, tables: beside.Tables, folder: str, scratch: Path) -> Matrix:
@@ -117,7 +123,7 @@ def _archive(name: str, packing: str, members: Sequence[Member], scratch: Path) 
 
     Other kinds beside it hold the same cells once more, or no counts: they are named as not read.
     """
-    for is_kind, open_kind in ((is_bare, _folders), (_is_hdf5, _hdf5_files), (_is_text_matrix, _text_tables)):
+    for is_kind, open_kind in _KINDS:
         if found := [member for member in members if is_kind(member)]:
             opened = dict(open_kind(name, _filtered(found), members, scratch))
             of_same_cells = _few_features_of_same_cells(opened)
@@ -135,7 +141,12 @@ def _is_hdf5(member: Member) -> bool:
 
 
 def _is_text_matrix(member: Member) -> bool:
-    return not beside.is_table_name(member.path) and _is_table(member.start)
+    return not is_table_name(member.path) and _is_table(member.start)
+
+
+def _is_text_matrix_by_content(member: Member) -> bool:
+    """Whatever it is called: ``GSM1_T_cells.csv`` may list cells, or hold their counts."""
+    return _is_table(member.start) and not text_layout.names_no_genes(member.start)
 
 
 def _folders(name: str, read: Sequence[Member], members: Sequence[Member], scratch: Path) -> Iterator[_Opened]:
@@ -167,6 +178,15 @@ def _hdf5_files(_: str, read: Sequence[Member], __: Sequence[Member], scratch: P
             unknown.append(error)
     if len(unknown) == len(read):
         raise unknown[0]
+
+
+_KINDS: Final = (
+    (is_bare, _folders),
+    (_is_hdf5, _hdf5_files),
+    (_is_text_matrix, _text_tables),
+    (_is_text_matrix_by_content, _text_tables),
+)
+"""How matrices of each kind are told and opened, the kind that is read first."""
 
 
 def _few_features_of_same_cells(opened: Mapping[PurePosixPath, OpenedFile]) -> list[PurePosixPath]:
@@ -204,7 +224,7 @@ def _not_read(
     others = [
         path
         for path in (member.path for member in members)
-        if path not in known and not (path.parent in with_tables and beside.is_table_name(path))
+        if path not in known and not (path.parent in with_tables and is_table_name(path))
     ]
     if others:
         yield f"Not read of the archive: {_listed(others)}."

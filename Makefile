@@ -31,7 +31,7 @@ demo: $(READY) ## the fleet on this machine: samples from queue to figures, kept
 	@exec $(BIN)/dpss-local demo $(ARGS) # exec: a signal to make is a signal to the demo
 
 test: $(READY) ## all tests; ARGS='-k sample' some of them
-	@exec $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS) # long files come first
+	@exec $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/images $(ARGS) # long files first
 
 lint: $(STAMP) ## style, types, and who may import whom
 	$(BIN)/ruff check
@@ -42,6 +42,9 @@ lint: $(STAMP) ## style, types, and who may import whom
 format: $(STAMP) ## style, where it can be put right by itself
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
+
+test-images: $(READY) ## both images built and at work (docker, podman or buildah); BASE_IMAGE=python:3.13-slim-bookworm@sha256:…
+	@exec $(BIN)/python -m pytest -s tests/images $(ARGS)
 
 chaos: $(READY) ## three workers killed, frozen and cut off for minutes, and what became of each message; ARGS=--help
 	@exec $(BIN)/python -m tests.chaos $(ARGS)

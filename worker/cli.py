@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,7 +14,7 @@ from shared import __version__, aws, telemetry
 from shared.errors import InternalError, SettingsError, SummaryStatsError, one_line
 from shared.messages import PROJECT_ID_PATTERN
 from shared.settings import WorkerSettings
-from worker import limits
+from worker import kernels, limits
 from worker.progress import describe, stage_progress
 
 
@@ -78,6 +79,8 @@ def render(matrix: Path, out: Path, project_id: str | None, *, svg: bool, as_jso
     """Make figures, tables and manifest of one MATRIX file in a folder. No AWS, no settings."""
     telemetry.configure(None)
     os.environ.update(limits.THREADS | os.environ)
+    room = click.get_current_context().with_resource(tempfile.TemporaryDirectory(prefix="dpss-"))
+    kernels.adopt(os.environ, Path(room))
     from worker import render as rendering  # noqa: PLC0415 - the parent of a fleet's children never needs it
 
     name = rendering.project_id_of(matrix) if project_id is None else project_id

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -16,7 +16,7 @@ from botocore.handlers import add_expect_header
 from shared import aws, telemetry
 from shared.errors import SettingsError
 from shared.settings import LogFormat, WorkerSettings
-from worker import limits
+from worker import kernels, limits
 from worker.admission import Admission
 from worker.child import Ceilings, Children
 from worker.consumer import Consumer, Signs
@@ -45,9 +45,9 @@ NO_LIMIT: Final = 1_000_000
 
 
 async def consume(
-    settings: WorkerSettings, log_format: LogFormat, until_idle: float | None, environ: Mapping[str, str]
+    settings: WorkerSettings, log_format: LogFormat, until_idle: float | None, environ: MutableMapping[str, str]
 ) -> None:
-    """Take messages until told to stop, or idle for ``until_idle`` seconds; ``environ`` has what ECS tells a task."""
+    """Take messages until told to stop, or idle for ``until_idle`` seconds; ``environ`` is the process's own."""
     drain = Drain(settings.shutdown_grace_seconds)
     drain.listen()
     budget = limits.budget_mib(limits.container_memory_mib())
@@ -58,6 +58,7 @@ async def consume(
         heartbeat = Heartbeat(folder)
         heartbeat.beat()
         _check_room(folder)
+        kernels.adopt(environ, folder)
         children.warm(folder)
         stack.callback(children.close)
         sqs, s3 = await _clients(stack)

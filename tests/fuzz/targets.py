@@ -100,10 +100,11 @@ def _is_whole_gzip(data: bytes) -> bool:
 def table(data: bytes, room: Path) -> None:
     """A text matrix, against a plain reading where nothing is quoted."""
     try:
-        found = read_whole(text.open_text(source(data), room)).toarray()
+        matrix = text.open_text(source(data), room)
+        found = read_whole(matrix).toarray()
     except FORESEEN:
         return
-    if b'"' in data or data.startswith(GZIP_MAGIC):
+    if b'"' in data or data.startswith(GZIP_MAGIC) or any("passed over" in told for told in matrix.reading):
         return
     expected = oracles.text_values(data.removeprefix(b"\xef\xbb\xbf"))
     assert expected is not None, "read, but a row is wrong"

@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 BUILD_SECONDS = 1_800
 HOSTS_OWN = ("/etc/pip.conf", "/etc/ssl/certs")
 """What a machine behind a proxy of its own needs to install packages; mounted while building, not part of an image."""
+ANYBODY = "4711:4711"
+"""A user that no image knows."""
 BUILDAH = ("buildah", "--storage-driver=vfs")
 
 
@@ -30,9 +32,9 @@ class Engine(Protocol):
         """Its Docker configuration (``Entrypoint``, ``User``, ``Labels``, …)."""
 
     def running(
-        self, tag: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path, user: str = "4711:4711"
+        self, tag: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path, entrypoint: str = ""
     ) -> "_Running":
-        """A context with the running container, as an arbitrary user, with a root that cannot be written to."""
+        """A context with the running container, as ANYBODY, with a root that cannot be written to."""
 
     def written(self) -> list[str]:
         """Files outside /scratch that containers have written, as far as the engine let them."""
@@ -79,10 +81,11 @@ class _Daemon:
 
     @contextmanager
     def running(
-        self, tag: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path, user: str = "4711:4711"
+        self, tag: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path, entrypoint: str = ""
     ) -> Iterator["subprocess.Popen[bytes]"]:
         variables = [part for name, value in environ.items() for part in ("--env", f"{name}={value}")]
-        options = ("--rm", "--network", "host", "--read-only", "--tmpfs", "/scratch:mode=1777", "--user", user)
+        options = ["--rm", "--network", "host", "--read-only", "--tmpfs", "/scratch:mode=1777", "--user", ANYBODY]
+        options += ["--entrypoint", entrypoint] if entrypoint else []
         with (
             log.open("wb") as stderr,
             _ended(
@@ -122,13 +125,13 @@ class _Buildah:
 
     @contextmanager
     def running(
-        self, tag: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path, user: str = "4711:4711"
+        self, tag: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path, entrypoint: str = ""
     ) -> Iterator["subprocess.Popen[bytes]"]:
         container = _run(*BUILDAH, "from", "--pull=never", tag).strip()
         self.containers.append(container)
         variables = [part for name, value in environ.items() for part in ("--env", f"{name}={value}")]
-        command = [*self.config(tag)["Entrypoint"], *arguments]
-        options = ("--isolation=chroot", "--network=host", "--user", user, *variables)
+        command = [*([entrypoint] if entrypoint else self.config(tag)["Entrypoint"]), *arguments]
+        options = ("--isolation=chroot", "--network=host", "--user", ANYBODY, *variables)
         marker = Path(_run(*BUILDAH, "mount", container).strip()) / "begun"
         marker.touch()
         with (

@@ -86,8 +86,8 @@ def test_the_demos_work_is_done_inside_them(built: Engine, fleet: Fleet) -> None
 
     with built.running(PRODUCER, ["run", "--blacklist"], fleet.environ, produced) as process:
         assert process.wait(120) == 0, produced.read_text()
-    begun = time.time()
     with built.running(WORKER, ["run", "--until-idle", "3"], fleet.environ, worked) as process:
+        begun = time.time()
         assert process.wait(600) == 0, worked.read_text()[-4_000:]
 
     expected = {project.id: project.failure for project in samples.PROJECTS if not project.blacklisted}
@@ -109,13 +109,30 @@ def test_the_demos_work_is_done_inside_them(built: Engine, fleet: Fleet) -> None
         print(f"\nfirst {event} {after:.1f} s after the container's start")  # noqa: T201 - a report
 
 
+WARM = """
+import os, pathlib, tempfile
+from worker import kernels, limits
+os.environ.update(limits.THREADS | os.environ)
+kernels.adopt(os.environ, pathlib.Path(tempfile.mkdtemp()))
+adopted = pathlib.Path(os.environ[kernels.CACHE])
+before = {path.name for path in adopted.rglob("*.nbc")}
+import worker.warm
+assert before
+assert {path.name for path in adopted.rglob("*.nbc")} == before
+"""
+
+
+def test_no_kernel_is_compiled_that_the_image_brought_along(built: Engine, fleet: Fleet) -> None:
+    log = fleet.folder / "warm"
+    with built.running(WORKER, ["-c", WARM], fleet.environ, log, entrypoint="python") as process:
+        assert process.wait(300) == 0, log.read_text()[-4_000:]
+
+
 def test_a_worker_is_healthy_and_is_reached_by_the_signal_that_stops_it(built: Engine, fleet: Fleet) -> None:
     log = fleet.folder / "worker"
     with built.running(WORKER, ["run"], fleet.environ, log) as process:
         eventually(lambda: said(log, "started"), "a worker at work")
         pid = eventually(worker_pid, "its process")
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        assert command[:4] == [b"python", b"-m", b"worker.cli", b"run"]  # no shell in between
         os.kill(pid, signal.SIGTERM)
         told = time.monotonic()
         assert process.wait(STOP_SECONDS) == 0, log.read_text()[-4_000:]
@@ -124,12 +141,13 @@ def test_a_worker_is_healthy_and_is_reached_by_the_signal_that_stops_it(built: E
 
 
 def worker_pid() -> int | None:
-    """The worker's own process, on this machine's count."""
+    """The worker's own process, with no shell around it, on this machine's count."""
     for pid in parents():
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
-        if command.startswith(b"python\0-m\0worker.cli\0run"):
+        program, *arguments = command.split(b"\0")
+        if program.endswith(b"python") and arguments[:3] == [b"-m", b"worker.cli", b"run"]:
             return pid
     return None

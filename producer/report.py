@@ -167,7 +167,7 @@ def print_gallery(written: Written, *, as_json: bool) -> None:
         else:
             _print_line(f"cannot be read: {project_id}: {problem}")
     if as_json:
-        counts = {state: written.states[state] for state in STATES}
+        counts: dict[str, int] = {state: written.states[state] for state in STATES}
         summary = {"projects": written.states.total(), **counts, "uri": written.uri, "bytes": written.bytes}
         _print_json({"summary": summary})
         return

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 def let_anyone_read(s3: "S3Client", bucket: str) -> None:
     """Objects of ``bucket`` are served to who asks without a signature."""
-    allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    actions = ["s3:GetObject", "s3:HeadObject"]  # the second is moto's own
+    allow = {"Effect": "Allow", "Principal": "*", "Action": actions, "Resource": f"arn:aws:s3:::{bucket}/*"}
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
 
 

@@ -120,5 +120,6 @@
   byId("previous").addEventListener("click", () => turn(-1));
   byId("next").addEventListener("click", () => turn(1));
   byId("filters").hidden = false;
+  byId("unscripted").hidden = true;
   filter();
 })();

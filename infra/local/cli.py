@@ -59,7 +59,7 @@ def demo(folder: Path, *, fresh: bool, as_json: bool, serve: bool | None) -> Non
     """
     _obedient(lambda: _demo(folder, fresh=fresh, as_json=as_json))
     if serve if serve is not None else sys.stdout.isatty() and not as_json:
-        _obedient(lambda: _serve(folder))
+        _obedient(lambda: _serve(folder, as_json=as_json))
 
 
 @main.command()
@@ -89,9 +89,9 @@ def _demo(folder: Path, *, fresh: bool, as_json: bool) -> None:
         _fail(1, f"{InternalError.reason}: not as expected: {names}; logs are in {folder / 'logs'}/")
 
 
-def _serve(folder: Path) -> None:
+def _serve(folder: Path, *, as_json: bool) -> None:
     with contextlib.suppress(Interrupted), standing(folder, fresh=False) as fleet:
-        click.echo(f"To look at: {fleet.index} (served until Ctrl-C)")
+        click.echo(f"To look at: {fleet.index} (served until Ctrl-C)", err=as_json)
         _wait()
 
 

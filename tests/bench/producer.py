@@ -1,7 +1,7 @@
 """``make bench-producer``: a day on which no project of a portal changed, beside the least that it could cost.
 
-The least is a request for the catalog, one for each hundred projects and one for each manifest; then, for the index, one
-for each thousand objects, one for each manifest and one to write it. A bare loop makes just these and looks at nothing.
+The least is a request for the catalog, one for each hundred projects and one for each manifest; then for the index one
+for a thousand objects, one for each manifest and one to write it. A bare loop makes just these and looks at nothing.
 Portal and S3 are on loopback; S3's requests are counted in a run of their own, the first, by a server between.
 """
 

@@ -57,7 +57,7 @@ class Visit:
     def load_pictures(self) -> list[str]:
         """All pictures, those out of sight too; the addresses of those that do not show."""
         self.page.evaluate("for (const image of document.images) image.loading = 'eager'")
-        self.page.wait_for_function("[...document.images].every((image) => image.complete)")
+        self.page.evaluate("Promise.allSettled([...document.images].map((image) => image.decode()))")
         broken: list[str] = self.page.evaluate(
             "[...document.images].filter((image) => !image.naturalWidth).map((image) => image.src)"
         )

@@ -9,8 +9,10 @@ UNITS: Final = ("kB", "MB", "GB", "TB")
 
 
 def number(value: float) -> str:
-    """Thousands marked, at most two decimals."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}".rstrip("0").rstrip(".")
+    """Thousands marked, at most two decimals, and none from a thousand on."""
+    if isinstance(value, int) or abs(value) >= THOUSAND:
+        return f"{value:,.0f}"
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def size(count: int) -> str:

@@ -8,7 +8,8 @@ from shared.pages.words import moment, number, size, species, title
 
 
 @pytest.mark.parametrize(
-    ("value", "written"), [(0, "0"), (2_700, "2,700"), (1.5, "1.5"), (2.0296, "2.03"), (2_197.0, "2,197"), (0.0, "0")]
+    ("value", "written"),
+    [(0, "0"), (2_700, "2,700"), (1.5, "1.5"), (2.0296, "2.03"), (2_197.0, "2,197"), (98_721.72, "98,722"), (0.0, "0")],
 )
 def test_numbers(value: float, written: str) -> None:
     assert number(value) == written

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final, Literal
 
@@ -44,8 +45,8 @@ class Written:
 def refresh(figures: FigureBucket, *, live: bool) -> Written:
     """Write the index anew; ``live`` allows a moving line on a terminal.
 
-    Raises AccessDeniedError or SourceUnavailableError where not all could be looked at (the index then stays as it
-    was) or the index not be written, SettingsError without a bucket.
+    Raises SourceUnavailableError where not all could be looked at (the index then stays as it was), PublishFailedError
+    where the index could not be written, AccessDeniedError in either case, SettingsError without a bucket.
     """
     rows, unreadable = list[index_page.Row](), list[tuple[str, str]]()
     read = ordered(lambda each: _row(each, figures), _projects(figures.names()), workers=READERS)
@@ -63,30 +64,29 @@ def _projects(names: Iterable[str]) -> Iterator[Records]:
     for folder, inside in groupby(names, key=lambda name: name.partition("/")[0]):
         if re.fullmatch(PROJECT_ID_PATTERN, folder):
             records = {keys.manifest(folder), keys.failure(folder), keys.claim(folder)}
-            names = frozenset(inside) & (records | {keys.page(folder)})
-            if names & records:
-                yield Records(folder, names)
+            present = frozenset(inside) & (records | {keys.page(folder)})
+            if present & records:
+                yield Records(folder, present)
 
 
 def _row(records: Records, figures: FigureBucket) -> tuple[index_page.Row, str]:
     """What the index shows of a project, and what of it could not be read."""
-    row = index_page.Row(records.project_id, "publishing", page=keys.page(records.project_id) in records.names)
-    name = ""
-    try:
-        for name, told in (
-            (keys.manifest(records.project_id), _published),
-            (keys.failure(records.project_id), _failed),
-        ):
+    project_id = records.project_id
+    row = index_page.Row(project_id, "publishing", page=keys.page(project_id) in records.names)
+    for name, tell in ((keys.manifest(project_id), _published), (keys.failure(project_id), _failed)):
+        try:
             body = figures.read(name) if name in records.names else None
-            if body is not None:
-                row = told(row, body)
-    except AccessDeniedError as error:
-        problem = error.line
-    except ValidationError as error:
-        problem = one_line(f"{name}: {error.errors(include_url=False)[0]['msg']}")
-    else:
-        return row, ""
-    return (replace(row, state="unreadable") if row.state == "publishing" else row), problem
+            row = row if body is None else tell(row, body)
+        except AccessDeniedError as error:
+            return _unreadable(row), error.line
+        except ValidationError as error:
+            return _unreadable(row), one_line(f"{name}: {error.errors(include_url=False)[0]['msg']}")
+    return row, ""
+
+
+def _unreadable(row: index_page.Row) -> index_page.Row:
+    """A published project whose failure record cannot be read is still published."""
+    return replace(row, state="unreadable") if row.state == "publishing" else row
 
 
 def _published(row: index_page.Row, body: bytes) -> index_page.Row:
@@ -95,7 +95,7 @@ def _published(row: index_page.Row, body: bytes) -> index_page.Row:
     return replace(
         row,
         state="published",
-        date=f"{manifest.generated_at:%Y-%m-%d}",
+        date=_date(manifest.generated_at),
         cells=int(sum(library.statistics.get("cells") or 0 for library in libraries)),
         species=tuple(dict.fromkeys(entity.species or "" for entity in manifest.entities)),
         libraries=tuple(dict.fromkeys(library.library for library in libraries)),
@@ -108,4 +108,8 @@ def _failed(row: index_page.Row, body: bytes) -> index_page.Row:
     record = FailureRecord.model_validate_json(body)
     state: Literal["outdated", "failed"] = "outdated" if row.state == "published" else "failed"
     told = replace(row, state=state, reason=record.reason, error=one_line(record.error, ERROR_CHARACTERS))
-    return told if row.date else replace(told, date=f"{record.failed_at:%Y-%m-%d}", page=False)
+    return told if row.date else replace(told, date=_date(record.failed_at), page=False)
+
+
+def _date(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d}"

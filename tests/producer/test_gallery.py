@@ -64,8 +64,8 @@ def published(publish: Publish) -> None:
 
 
 @pytest.mark.usefixtures("published")
-def test_every_project_is_in_the_index_with_its_state(dpss: Command, index: Index) -> None:
-    done = dpss("gallery", "--json", DPSS_QUEUE_URL="", DPSS_DLQ_URL="")
+def test_every_project_is_in_the_index_with_its_state(dpss_here: Command, index: Index) -> None:
+    done = dpss_here("gallery", "--json", DPSS_QUEUE_URL="", DPSS_DLQ_URL="")
     assert done.code == 0, done.err
     found = index()
     states = {name: each["state"] for name, each in found.items()}
@@ -95,11 +95,11 @@ def test_every_project_is_in_the_index_with_its_state(dpss: Command, index: Inde
 
 @pytest.mark.usefixtures("published")
 def test_a_manifest_that_cannot_be_read_is_named_and_does_not_end_it(
-    dpss: Command, index: Index, stack: Stack, publish: Publish, faulty: FaultyServer
+    dpss_here: Command, index: Index, stack: Stack, publish: Publish, faulty: FaultyServer
 ) -> None:
     publish("outdated/failure.json", b"[]")
     faulty.rules.append(when(s3_call(f"{FIGURES}good/manifest.json"), error(403, "AccessDenied")))
-    done = dpss("gallery", AWS_ENDPOINT_URL=faulty.address)
+    done = dpss_here("gallery", AWS_ENDPOINT_URL=faulty.address)
     assert done.code == 0, done.err
     *named, last = done.out.splitlines()
     assert [line[:32] for line in named] == [
@@ -115,11 +115,11 @@ def test_a_manifest_that_cannot_be_read_is_named_and_does_not_end_it(
 
 
 def test_a_listing_of_several_pages_is_read_to_its_end_and_only_manifests_are_asked_for(
-    dpss: Command, index: Index, publish: Publish, faulty: FaultyServer, monkeypatch: pytest.MonkeyPatch
+    dpss_here: Command, index: Index, publish: Publish, faulty: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a listing of four pages, of a hundred keys each
-    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "100")
-    names = [f"project-{number:04d}" for number in range(120)]
+    # given a listing of four pages, of fifty keys each
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "50")
+    names = [f"project-{number:04d}" for number in range(60)]
 
     def one(name: str) -> None:
         publish(f"{name}/manifest.json", manifest(name).body())
@@ -129,7 +129,7 @@ def test_a_listing_of_several_pages_is_read_to_its_end_and_only_manifests_are_as
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(one, names))
     # when the index is made
-    done = dpss("gallery", AWS_ENDPOINT_URL=faulty.address)
+    done = dpss_here("gallery", AWS_ENDPOINT_URL=faulty.address)
     assert done.code == 0, done.err
     # then each project is in it, and cost one request
     assert sorted(index()) == names
@@ -137,34 +137,34 @@ def test_a_listing_of_several_pages_is_read_to_its_end_and_only_manifests_are_as
 
 
 def test_the_index_stays_as_it_was_where_not_all_could_be_looked_at(
-    dpss: Command, publish: Publish, s3: S3Client, stack: Stack, faulty: FaultyServer
+    dpss_here: Command, publish: Publish, s3: S3Client, stack: Stack, faulty: FaultyServer
 ) -> None:
     publish("index.html", b"of yesterday")
     publish("p/manifest.json", manifest().body())
     faulty.rules.append(when(s3_call(f"{FIGURES}p/"), error(404, "NoSuchBucket")))
-    assert dpss("gallery", AWS_ENDPOINT_URL=faulty.address).code == 2
+    assert dpss_here("gallery", AWS_ENDPOINT_URL=faulty.address).code == 2
     faulty.rules.append(when(s3_call("list-type=2"), error(403, "AccessDenied")))
-    done = dpss("gallery", AWS_ENDPOINT_URL=faulty.address)
+    done = dpss_here("gallery", AWS_ENDPOINT_URL=faulty.address)
     assert (done.code, done.last_words[:22]) == (1, "access_denied: listing")
     assert s3.get_object(Bucket=stack.figure_bucket, Key=f"{FIGURES}index.html")["Body"].read() == b"of yesterday"
 
 
-def test_an_index_of_nothing_is_written(dpss: Command, index: Index) -> None:
-    done = dpss("gallery")
+def test_an_index_of_nothing_is_written(dpss_here: Command, index: Index) -> None:
+    done = dpss_here("gallery")
     assert done.code == 0
     assert done.out.startswith("0 projects (none yet)")
     assert index() == {}
 
 
 def test_a_run_ends_with_a_new_index_and_a_dry_run_does_not(
-    dpss: Command, index: Index, publish: Publish, put: Put, s3: S3Client
+    dpss_here: Command, index: Index, publish: Publish, put: Put, s3: S3Client
 ) -> None:
     publish("p/manifest.json", manifest().body())
     put("q.h5ad")
-    assert dpss("run", "--dry-run").code == 0
+    assert dpss_here("run", "--dry-run").code == 0
     with pytest.raises(s3.exceptions.NoSuchKey):
         index()
-    done = dpss("run", "--json")
+    done = dpss_here("run", "--json")
     assert done.code == 0, done.err
     assert done.summary["enqueued"] == 1
     assert '"event": "index written"' in done.err
@@ -173,14 +173,14 @@ def test_a_run_ends_with_a_new_index_and_a_dry_run_does_not(
 
 @pytest.mark.parametrize("failing", [False, True], ids=["a run that went well", "a run that did not"])
 def test_an_index_that_cannot_be_written_is_told_and_does_not_hide_the_run(
-    dpss: Command, put: Put, faulty: FaultyServer, *, failing: bool
+    dpss_here: Command, put: Put, faulty: FaultyServer, *, failing: bool
 ) -> None:
     put("p.h5ad")
     put("q.h5ad")
     faulty.rules.append(when(s3_call(method="PUT", ends="index.html"), error(403, "AccessDenied")))
     if failing:
         faulty.rules.append(when(s3_call(f"{FIGURES}q/"), error(403, "AccessDenied")))
-    done = dpss("run", "--json", AWS_ENDPOINT_URL=faulty.address)
+    done = dpss_here("run", "--json", AWS_ENDPOINT_URL=faulty.address)
     assert done.code == 1
     assert done.summary["enqueued"] == 2 - failing
     assert "access_denied: the index of projects was not written: writing s3://" in done.err

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from producer import blacklist as blacklists
 from producer import clients, options, report, run_id
+from producer import gallery as galleries
 from producer import replay as replays
 from producer import status as queues
 from producer.dead_letters import DeadLetterQueue
@@ -33,6 +34,7 @@ from shared.errors import (
     InternalError,
     InvalidMessageError,
     JobCrashedError,
+    PublishFailedError,
     SettingsError,
     SummaryStatsError,
     one_line,
@@ -97,7 +99,7 @@ def cli() -> None:
 @cli.command(epilog=options.SETTINGS_HELP)
 @options.selecting
 def run(projects: tuple[str, ...], *, force: bool, dry_run: bool, as_json: bool, **given: object) -> int:
-    """The daily run: list all projects, leave out what is not due, enqueue the rest."""
+    """The daily run: list all projects, leave out what is not due, enqueue the rest; then refresh their index."""
     settings = _configured(given, "figure_bucket", "" if dry_run else "queue_url", lists=True)
     s3 = clients.s3()
     plan = _plan(settings, s3, "schedule", projects, force=force)
@@ -113,7 +115,8 @@ def run(projects: tuple[str, ...], *, force: bool, dry_run: bool, as_json: bool,
             },
             environ=settings.environ,
         )
-    return _verdict(tally)
+    unwritten = _refreshed(_figures(settings, s3)) if queue else None
+    return _verdict(tally) or (_ended(FAILED, unwritten) if unwritten else 0)
 
 
 @cli.command(epilog=options.SETTINGS_HELP)
@@ -149,6 +152,16 @@ def enqueue(
     plan = _plan(settings, s3, "manual", asked, force=force)
     queue = _work_queue(settings, dry_run=dry_run)
     return _verdict(Run(plan, _figures(settings, s3), queue, as_json, missing="failed").carry_out(candidates))
+
+
+@cli.command(epilog=options.SETTINGS_HELP)
+@options.as_json
+def gallery(*, as_json: bool) -> int:
+    """The index page of all projects, from the manifests and failure records below the figure prefix."""
+    settings = _configured({}, "figure_bucket")
+    written = galleries.refresh(_figures(settings, clients.s3()), live=not as_json)
+    report.print_gallery(written, as_json=as_json)
+    return 0
 
 
 @cli.command(epilog=options.SETTINGS_HELP)
@@ -235,6 +248,23 @@ def replay(
             report.print_replayed(each, as_json=as_json)
     report.print_replay(counts, dry_run=dry_run, as_json=as_json)
     return _ended(FAILED, problem) if problem else 0
+
+
+def _refreshed(figures: FigureBucket) -> str | None:
+    """The index after a run: why it could not be written, which does not undo the run."""
+    log = telemetry.logger("gallery")
+    try:
+        written = galleries.refresh(figures, live=False)
+    except Exception as error:  # noqa: BLE001 - the run has its own outcome to tell
+        explained = _in_our_words(error)
+        reason = explained.reason if isinstance(explained, SummaryStatsError) else PublishFailedError.reason
+        line = f"{reason}: the index of projects was not written: {one_line(str(explained))}"
+        log.warning(line)
+        return line
+    for project_id, problem in written.unreadable:
+        log.warning("cannot be read", project_id=project_id, problem=problem)
+    log.info("index written", uri=written.uri, projects=written.states.total())
+    return None
 
 
 def _configured(given: dict[str, Any], *required: str, lists: bool = False) -> ProducerSettings:

@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from producer.dead_letters import DeadLetter, json_or_none
+from producer.gallery import Written
+from producer.index_page import STATES
 from producer.plan import Decision, Outcome
 from producer.replay import Replayed, ReplayOutcome
 from producer.status import Status
@@ -155,6 +157,24 @@ def print_status(status: Status, *, as_json: bool) -> None:
     _print_table(["queue", "visible", "in flight", "delayed", "oldest message"], rows)
     if status.letters.by_reason:
         _print_table(["dead letters by reason", ""], list(status.letters.by_reason.items()))
+
+
+def print_gallery(written: Written, *, as_json: bool) -> None:
+    """Where the index is, of how many projects, and those whose records could not be read."""
+    for project_id, problem in written.unreadable:
+        if as_json:
+            _print_json({"project_id": project_id, "unreadable": problem})
+        else:
+            _print_line(f"cannot be read: {project_id}: {problem}")
+    if as_json:
+        counts: dict[str, int] = {state: written.states[state] for state in STATES}
+        summary = {"projects": written.states.total(), **counts, "uri": written.uri, "bytes": written.bytes}
+        _print_json({"summary": summary})
+        return
+    states = ", ".join(
+        f"{written.states[state]:,} {label.lower()}" for state, (label, _) in STATES.items() if written.states[state]
+    )
+    _print_line(f"{written.states.total():,} projects ({states or 'none yet'}): {written.uri}")
 
 
 def _letter_row(letter: DeadLetter) -> dict[str, str]:

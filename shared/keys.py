@@ -42,6 +42,8 @@ MATRIX_EXTENSIONS: Final = frozenset(
 """Endings a canned matrix may have; what the file is, its content decides."""
 MAX_SHOWN_CHARACTERS: Final = 200
 """Of an address in an error or a log line: messages are written by others."""
+INDEX: Final = "index.html"
+"""The key, below the figure prefix, of the page of all projects."""
 _BUCKET_NAME: Final = re.compile(r"(?!\d+(\.\d+){3}$)(?=.{3,63}$)[a-z0-9](-*[a-z0-9])*(\.[a-z0-9](-*[a-z0-9])*)*")
 _NO_BUCKETS: Final = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 """Endings of access points and other stores than buckets (S3 user guide, "General purpose bucket naming rules")."""
@@ -108,6 +110,11 @@ def manifest(project_id: str) -> str:
 def failure(project_id: str) -> str:
     """The key, below the figure prefix, of the record of a permanent failure."""
     return f"{project_id}/failure.json"
+
+
+def page(project_id: str) -> str:
+    """The key, below the figure prefix, of the project's page."""
+    return f"{project_id}/{INDEX}"
 
 
 def claim(project_id: str) -> str:

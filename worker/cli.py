@@ -76,7 +76,7 @@ def run(until_idle: float | None) -> None:
 @click.option("--svg", is_flag=True, help="Draw SVG beside PNG.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
 def render(matrix: Path, out: Path, project_id: str | None, *, svg: bool, as_json: bool) -> None:
-    """Make figures, tables and manifest of one MATRIX file in a folder. No AWS, no settings."""
+    """Make figures, tables, manifest and page of one MATRIX file in a folder. No AWS, no settings."""
     telemetry.configure(None)
     os.environ.update(limits.THREADS | os.environ)
     room = click.get_current_context().with_resource(tempfile.TemporaryDirectory(prefix="dpss-"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 from shared import aws
 from shared.errors import PublishFailedError, SettingsError, SummaryStatsError
+from shared.pages import serving
 from worker.holding import Remaining
 from worker.persistence import ATTEMPT_SECONDS, FAULTS, persist
 
@@ -20,8 +21,8 @@ CONTENT_TYPES: Final = {
     ".tsv": "text/tab-separated-values; charset=utf-8",
     ".parquet": "application/vnd.apache.parquet",
     ".json": "application/json",
+    ".html": serving.CONTENT_TYPE,
 }
-
 
 PATIENCE_SECONDS: Final = 600.0
 """With an S3 that keeps failing: shorter than what it takes to compute a large project once more."""
@@ -43,6 +44,13 @@ class Condition(TypedDict, total=False):
 
     IfMatch: str
     IfNoneMatch: str
+
+
+class Headers(TypedDict, total=False):
+    """What S3 says of an object to who asks for it."""
+
+    ContentType: str
+    CacheControl: str
 
 
 def unchanged(etag: str | None) -> Condition:
@@ -85,7 +93,7 @@ class Bucket:
             raise self._explained(error, f"writing {self._uri(key)}") from error
 
     async def etags(self, folder: str) -> dict[str, str]:
-        """The ETag of each object whose key begins with ``folder``; of the first 1,000, and no library has as many."""
+        """The ETag of each object whose key begins with ``folder``; of the first 1,000, and no project has as many."""
 
         async def ask() -> "ListObjectsV2OutputTypeDef":
             return await self.client.list_objects_v2(Bucket=self.name, Prefix=folder)
@@ -109,14 +117,12 @@ class Bucket:
             return Stored(answer["ETag"], await body.read(), _age(answer))
 
     async def _write(self, key: str, body: bytes | Path, condition: Condition) -> str:
-        kind = CONTENT_TYPES[Path(key).suffix]
+        headers = _headers(Path(key).suffix)
         if isinstance(body, bytes):
-            answer = await self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=kind, **condition)
+            answer = await self.client.put_object(Bucket=self.name, Key=key, Body=body, **headers, **condition)
         else:
             with body.open("rb") as file:
-                answer = await self.client.put_object(
-                    Bucket=self.name, Key=key, Body=file, ContentType=kind, **condition
-                )
+                answer = await self.client.put_object(Bucket=self.name, Key=key, Body=file, **headers, **condition)
         return answer["ETag"]
 
     async def _delete(self, key: str) -> None:
@@ -129,6 +135,11 @@ class Bucket:
         if aws.is_missing(error) or aws.is_forbidden(error):
             return PublishFailedError(f"{what}: refused ({aws.code(error)})")
         return aws.explain(error, what, PublishFailedError)
+
+
+def _headers(suffix: str) -> Headers:
+    headers: Headers = {"ContentType": CONTENT_TYPES[suffix]}
+    return headers | {"CacheControl": serving.CACHE_CONTROL} if suffix == ".html" else headers
 
 
 def _size(body: bytes | Path) -> int:

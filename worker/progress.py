@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from shared import telemetry
+from shared import keys, telemetry
 from shared.manifest import Manifest
 
 STAGES = (
@@ -51,4 +51,4 @@ def describe(manifest: Manifest, out: Path) -> str:
             lines.append(f"{out / entity.entity / library.library}: {cells:,} cells{found}")
             lines += [f"  {figure.name}: {figure.alt}" for figure in library.figures]
             lines += [f"  {skipped.name}: skipped, {skipped.reason}" for skipped in library.skipped]
-    return "\n".join([*lines, f"{out / manifest.project_id / 'manifest.json'}"])
+    return "\n".join([*lines, str(out / keys.manifest(manifest.project_id)), str(out / keys.page(manifest.project_id))])

@@ -1,7 +1,8 @@
-"""From a folder of figures and tables to S3; the manifest is written last, and is the commit.
+"""From a folder of figures and tables to S3, with their page; the manifest is written last, and is the commit.
 
 The parent publishes, not the child: who holds the lease is who writes, so a frozen or stopped parent publishes nothing.
 What a manifest names is there, byte for byte, at every moment: one that names files about to be replaced goes first.
+It does not name the page, which is made of it: every publishing writes one, so that none is left over.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from shared.manifest import FailureRecord, Manifest, published_fingerprint
 from worker.claim import Claim, Claimant, claimed
 from worker.holding import LeaseLostError, Remaining, SupersededError
 from worker.objects import Bucket, unchanged
+from worker.page import write_page
 
 UPLOADS_AT_ONCE: Final = 8
 
@@ -50,11 +52,12 @@ class Publisher:
         return None if stored is None else _published(stored.etag, stored.body)
 
     async def publish(self, manifest: Manifest, folder: Path, before: Published | None, remaining: Remaining) -> bool:
-        """Upload what ``manifest`` names from ``folder``, then the manifest; False where others did so meanwhile.
+        """Upload what ``manifest`` names from ``folder``, its page, then itself; False where others did so meanwhile.
 
         ``before`` was read before the inputs were. Raises SupersededError where figures of other inputs came since,
         LeaseLostError where nothing is ``remaining``.
         """
+        await asyncio.to_thread(write_page, manifest, self.prefix, folder, indexed=True)
         while True:
             try:
                 return await self._publish(manifest, folder, before, remaining)
@@ -72,7 +75,7 @@ class Publisher:
                     return False
                 raise SupersededError
             await self._prepare(manifest, present, claim)
-            await self._upload(_keys(manifest), folder, claim)
+            await self._upload(_keys(manifest) | {self.prefix + keys.page(manifest.project_id)}, folder, claim)
             await self._commit(manifest, claim)
             await self._tidy(manifest, claim)
         return True
@@ -90,8 +93,8 @@ class Publisher:
     async def _upload(self, upload_keys: frozenset[str], folder: Path, claim: Claim) -> None:
         """Each on condition that it is what it was as the claim began: what a frozen worker sends late is refused."""
         present: dict[str, str] = {}
-        for library in sorted({key.rpartition("/")[0] + "/" for key in upload_keys}):
-            present |= await self.bucket.etags(library)
+        for place in sorted({key.rpartition("/")[0] + "/" for key in upload_keys}):
+            present |= await self.bucket.etags(place)
         turns = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
         async def one(key: str) -> None:

@@ -1,10 +1,11 @@
-"""One matrix file to figures, tables and manifest in a folder, for a person at a keyboard."""
+"""One matrix file to figures, tables, page and manifest in a folder, for a person at a keyboard."""
 
 import os
 import re
 import tempfile
 from pathlib import Path
 
+from shared import keys
 from shared.errors import AccessDeniedError, MatrixNotFoundError, SettingsError
 from shared.manifest import Input, Manifest
 from shared.messages import PROJECT_ID_PATTERN
@@ -12,6 +13,7 @@ from worker.beside import found_in_folder
 from worker.build import Progress, Request, build
 from worker.fetch import Fetched, hash_file
 from worker.matrices import scratch
+from worker.page import write_page
 from worker.stages import Stages
 
 
@@ -42,9 +44,8 @@ def render(matrix: Path, project_id: str, out: Path, figure_formats: tuple[str, 
         stages.enter("write")
         manifest = made.model_copy(update={"timing": dict(stages.seconds)})
         _move_into(out, folder)
-        place = out / project_id / "manifest.json"
-        place.parent.mkdir(exist_ok=True)
-        place.write_bytes(manifest.body())
+        write_page(manifest, "", out, indexed=False)
+        (out / keys.manifest(project_id)).write_bytes(manifest.body())
     return manifest
 
 

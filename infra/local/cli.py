@@ -1,5 +1,6 @@
 """The fleet on one machine: ``dpss-local demo`` and ``dpss-local up``."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -7,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 from rich.console import Console
@@ -46,13 +47,19 @@ def main() -> None:
 @_STATE
 @_FRESH
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON; the producer's table goes to stderr.")
-def demo(folder: Path, *, fresh: bool, as_json: bool) -> None:
+@click.option(
+    "--serve/--no-serve", default=None, help="Serve the pages at the end, until Ctrl-C.  [default: on a terminal]"
+)
+def demo(folder: Path, *, fresh: bool, as_json: bool, serve: bool | None) -> None:
     """Work the samples from queue to figures.
 
     The daily run enqueues what is new, two workers take it, and a table says what came of each sample: figures, or a
-    dead letter and its reason. Run again, nothing is new. Exits 1 where a sample did not end as it should.
+    dead letter and its reason. Then the pages are served on loopback. Run again, nothing is new. Exits 1 where a sample
+    did not end as it should.
     """
     _obedient(lambda: _demo(folder, fresh=fresh, as_json=as_json))
+    if serve if serve is not None else sys.stdout.isatty() and not as_json:
+        _obedient(lambda: _serve(folder, as_json=as_json))
 
 
 @main.command()
@@ -74,10 +81,18 @@ def _demo(folder: Path, *, fresh: bool, as_json: bool) -> None:
     else:
         console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
         console.print(table(report.outcomes))
-        click.echo(f"\nThe figures are in {os.path.relpath(report.figures)}/")
+        click.echo(
+            f"\nThe figures are in {os.path.relpath(report.figures)}/, and their pages begin at index.html there."
+        )
     if report.unexpected:
         names = "; ".join(f"{outcome.project.title} ({outcome.ending})" for outcome in report.unexpected)
         _fail(1, f"{InternalError.reason}: not as expected: {names}; logs are in {folder / 'logs'}/")
+
+
+def _serve(folder: Path, *, as_json: bool) -> None:
+    with contextlib.suppress(Interrupted), standing(folder, fresh=False) as fleet:
+        click.echo(f"To look at: {fleet.index} (served until Ctrl-C)", err=as_json)
+        _wait()
 
 
 def _up(folder: Path, *, fresh: bool, as_json: bool) -> None:
@@ -85,8 +100,13 @@ def _up(folder: Path, *, fresh: bool, as_json: bool) -> None:
         lines = [f"export {name}={shlex.quote(value)}" for name, value in fleet.environ.items()]
         click.echo(json.dumps(fleet.environ, indent=1) if as_json else "\n".join(lines))
         click.echo("SQS and S3 are up until Ctrl-C. The lines above, pasted into a shell, point it here.", err=True)
-        while True:
-            signal.pause()
+        click.echo(f"The page of all projects, once dpss-producer gallery made it: {fleet.index}", err=True)
+        _wait()
+
+
+def _wait() -> NoReturn:
+    while True:
+        signal.pause()
 
 
 def _obedient(command: Callable[[], Any]) -> None:

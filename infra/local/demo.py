@@ -1,4 +1,4 @@
-"""The demo: samples in, the daily run, two workers, and a table of what came of it."""
+"""The demo: samples in, the daily run, two workers, the index of projects, and a table of what came of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from infra.local.outcome import Outcome, outcomes
 from infra.local.processes import Processes, wait
 from infra.local.progress import Progress
 from infra.local.samples import PROJECTS
+from shared import keys
 
 WORKERS: Final = 2
 IDLE_SECONDS: Final = 30
@@ -34,6 +35,11 @@ class Report:
     outcomes: list[Outcome]
 
     @property
+    def index(self) -> Path:
+        """The page of all projects."""
+        return self.figures / keys.INDEX
+
+    @property
     def unexpected(self) -> list[Outcome]:
         """Samples that did not end as they should."""
         return [outcome for outcome in self.outcomes if not outcome.as_expected]
@@ -42,6 +48,7 @@ class Report:
         """For programs."""
         return {
             "figures": str(self.figures),
+            "index": str(self.index),
             "enqueued": self.enqueued,
             "as_expected": not self.unexpected,
             "projects": [outcome.record() for outcome in self.outcomes],
@@ -60,6 +67,7 @@ def run(folder: Path, *, fresh: bool, table_to: IO[str]) -> Report:
             if enqueued:
                 console.print(f"{WORKERS} workers begin on {enqueued} projects; their logs are in {fleet.state.logs}/")
                 _work(fleet, processes, console)
+                _complete(processes, "gallery", ["dpss-producer", "gallery"])
             else:
                 console.print("Nothing new to do: every sample is as it was. (--fresh starts over.)")
         console.print(f"Keeping figures and dead letters in {folder}/ …")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import boto3
 
-from infra.local import samples, stack, state
+from infra.local import pages, samples, stack, state
 from infra.local.emulator import client_environ, emulator
 from producer.status import depth
 from shared.settings import PREFIX, ProducerSettings
@@ -24,10 +24,11 @@ GRACE_SECONDS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Where things are, and the variables that point a process at them."""
+    """Where things are, and the variables that point a process at them; ``index`` is the page to open."""
 
     environ: dict[str, str]
     figure_prefix: str
+    index: str
     state: state.State
     stack: stack.Stack
     sqs: "SQSClient"
@@ -68,9 +69,11 @@ def standing(folder: Path, *, fresh: bool) -> Iterator[Fleet]:
             "DPSS_SHUTDOWN_GRACE_SECONDS": str(GRACE_SECONDS),
         }
         settings = ProducerSettings.load(environ)
+        pages.let_anyone_read(s3, made.figure_bucket)
+        index = pages.index_address(endpoint, made.figure_bucket, settings.figure_prefix)
         samples.put(s3, made.matrix_bucket, settings.matrix_prefix, settings.blacklist_key)
         state.restore(kept, made, sqs, s3)
         try:
-            yield Fleet(environ, settings.figure_prefix, kept, made, sqs, s3)
+            yield Fleet(environ, settings.figure_prefix, index, kept, made, sqs, s3)
         finally:
             state.save(kept, made, sqs, s3)

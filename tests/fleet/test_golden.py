@@ -20,7 +20,9 @@ from mypy_boto3_sqs.type_defs import MessageTypeDef
 from PIL import Image
 
 from infra.local import emulator as local
+from infra.local import pages
 from infra.local import stack as stacks
+from tests.browser import chromium, visiting
 from tests.fleet.conftest import Fleet, attributes_of, depth, environ_for, letters
 
 SAMPLES = Path(stacks.__file__).parent / "samples"
@@ -157,6 +159,23 @@ def test_each_picture_opens_has_the_stated_size_and_is_not_blank(day: Day, proje
             assert picture.size == (figure["width"], figure["height"])
             assert np.asarray(picture.convert("L")).std() > 5, figure["key"]
         assert len(figure["alt"]) > 40
+
+
+def test_a_reader_finds_a_project_in_the_index_and_sees_all_its_figures(day: Day, endpoint: str) -> None:
+    bucket = day.fleet.stack.figure_bucket
+    made = day.fleet.run("producer.cli", "gallery")
+    assert made.returncode == 0, made.stderr
+    pages.let_anyone_read(day.s3, bucket)
+    with chromium() as browser, visiting(browser, pages.index_address(endpoint, bucket, FIGURES)) as seen:
+        seen.keep("published-index")
+        for project_id in (HUMAN, "two-species"):
+            seen.page.get_by_role("link", name=project_id, exact=True).click()
+            assert seen.load_pictures() == []
+            shown = seen.page.locator("img").count()
+            assert shown == sum(len({each["name"] for each in part["figures"]}) for part in day.libraries(project_id))
+            assert seen.violations() == []
+            seen.keep(f"published-{project_id}")
+            seen.page.get_by_role("link", name="All projects").click()
 
 
 def test_what_cannot_be_drawn_is_said(day: Day) -> None:

@@ -20,14 +20,17 @@ def render(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_a_file_becomes_a_folder_of_figures_tables_and_a_manifest(tmp_path: Path) -> None:
+def test_a_file_becomes_a_folder_of_figures_tables_a_page_and_a_manifest(tmp_path: Path) -> None:
     ended = render(str(SAMPLES / "mouse_pancreas.mus_musculus.h5ad"), "--out", str(tmp_path / "out"), "--svg")
     assert ended.returncode == 0, ended.stderr
     manifest = json.loads((tmp_path / "out/mouse_pancreas/manifest.json").read_text())
     (library,) = manifest["entities"][0]["libraries"]
     named = {item["key"] for item in (*library["figures"], *library["tables"])}
     found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert found == named | {"mouse_pancreas/manifest.json"}
+    assert found == named | {"mouse_pancreas/manifest.json", "mouse_pancreas/index.html"}
+    page = (tmp_path / "out/mouse_pancreas/index.html").read_text()
+    assert all(f'href="{key.removeprefix("mouse_pancreas/")}"' in page for key in named)
+    assert "../index.html" not in page
     assert {"mouse_pancreas/unspecified/umap.png", "mouse_pancreas/unspecified/umap.svg"} <= found
     assert "100 cells" in ended.stdout
 

@@ -2,15 +2,19 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urljoin
 
 import boto3
 import pytest
+import urllib3
 
 from infra.local.samples import PROJECTS
 from tests.local.process_tree import alive, descendants, eventually
@@ -36,7 +40,9 @@ def background(*command: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_every_sample_ends_as_expected_and_a_second_run_finds_nothing_to_do(tmp_path: Path) -> None:
+def test_every_sample_ends_as_expected_and_a_second_run_finds_nothing_to_do_and_serves_the_pages(
+    tmp_path: Path,
+) -> None:
     first = demo(tmp_path / "state", AWS_PROFILE="not-there", DPSS_QUEUE_URL="http://elsewhere", AWS_CA_BUNDLE="")
     assert first.returncode == 0, first.stderr
     report = json.loads(first.stdout)
@@ -50,10 +56,41 @@ def test_every_sample_ends_as_expected_and_a_second_run_finds_nothing_to_do(tmp_
     assert {project: reason["StringValue"] for project, reason in reasons.items()} == FAILING
     assert len(list(Path(report["figures"]).rglob("violin.png"))) >= len(PROJECTS) - len(FAILING) - 1
 
-    second = demo(tmp_path / "state")
-    assert second.returncode == 0, second.stderr
-    assert json.loads(second.stdout) == {**report, "enqueued": 0}
-    assert "Nothing new" in second.stderr
+    with background(DPSS_LOCAL, "demo", "--json", "--serve", "--state", str(tmp_path / "state")) as process:
+        words = told_until(process, "To look at: ")
+        index, page, figure = follow(words[-1].split()[3], ["/index.html", ".png"])
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate()
+    assert process.returncode == 0
+    assert json.loads(out) == {**report, "enqueued": 0}
+    assert any("Nothing new" in line for line in words)
+    assert all(f">{project.id}<" in index for project in PROJECTS if not project.blacklisted)
+    assert "How this was made" in page
+    assert "PNG" in figure
+    assert Path(report["index"]).read_text() == index
+
+
+def told_until(process: subprocess.Popen[str], beginning: str) -> list[str]:
+    """The lines of stderr up to the one that begins so."""
+    assert process.stderr
+    lines = [process.stderr.readline()]
+    while lines[-1] and not lines[-1].startswith(beginning):
+        lines.append(process.stderr.readline())
+    return lines
+
+
+def follow(address: str, endings: list[str]) -> list[str]:
+    """What is at ``address``, then behind the first link there that ends so, and so on."""
+    http = urllib3.PoolManager()
+    found = [http.request("GET", address).data.decode(errors="replace")]
+    for ending in endings:
+        link = re.search(rf'(?:href|src)="([^"#]+{re.escape(ending)})"', found[-1])
+        assert link
+        address = urljoin(address, link[1])
+        answer = http.request("GET", address)
+        assert answer.status == HTTPStatus.OK, address
+        found.append(answer.data.decode(errors="replace"))
+    return found
 
 
 @pytest.mark.parametrize(

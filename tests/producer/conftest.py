@@ -66,7 +66,7 @@ def dpss(stack: Stack) -> Command:
 
 @pytest.fixture
 def dpss_here(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """The same in this process, for commands that end before they do anything: a tenth of the time."""
+    """The same in this process: a tenth of the time."""
     for name, value in stack.environ().items():
         monkeypatch.setenv(name, value)
     handler, root = signal.getsignal(signal.SIGTERM), logging.getLogger()

@@ -26,6 +26,7 @@ from worker.publish import Published, Publisher
 
 PREFIX = "figures/"
 MANIFEST, CLAIM, FAILURE = (f"{PREFIX}p/{name}.json" for name in ("manifest", "publishing", "failure"))
+PAGE = f"{PREFIX}p/index.html"
 LIBRARY = f"{PREFIX}p/10X/"
 PUT_MANIFEST = s3_call(method="PUT", ends=MANIFEST)
 
@@ -121,7 +122,7 @@ def test_the_manifest_comes_last_under_a_claim_that_is_gone_afterwards(shelf: Sh
     assert desk.publish({"umap.png": b"1", "violin.png": b"2"})
     claim, words, *uploads, failure, manifest, last_asked = shelf.changes()
     assert claim == words == f"PUT {CLAIM}"
-    assert sorted(uploads) == [f"PUT {LIBRARY}umap.png", f"PUT {LIBRARY}violin.png"]
+    assert sorted(uploads) == [f"PUT {LIBRARY}umap.png", f"PUT {LIBRARY}violin.png", f"PUT {PAGE}"]
     assert [failure, manifest, last_asked] == [f"DELETE {FAILURE}", f"PUT {MANIFEST}", f"DELETE {CLAIM}"]
     assert named(shelf) == {"umap.png": b"1", "violin.png": b"2"}
 
@@ -157,10 +158,32 @@ def test_a_manifest_that_another_wrote_meanwhile_stays(shelf: Shelf, desk: Desk)
     assert shelf.body(MANIFEST) == theirs
 
 
+def test_the_page_is_there_with_the_manifest_as_html_that_is_not_kept_for_long(shelf: Shelf, desk: Desk) -> None:
+    desk.publish({"umap.png": b"1"})
+    desk.publish({"violin.png": b"2"}, "g")
+    found = shelf.s3.get_object(Bucket=shelf.name, Key=PAGE)
+    assert (found["ContentType"], found["CacheControl"]) == ("text/html; charset=utf-8", "max-age=60")
+    text = found["Body"].read().decode()
+    assert 'src="10X/violin.png"' in text
+    assert "umap.png" not in text
+
+
+def test_a_page_that_another_wrote_meanwhile_stays(shelf: Shelf, desk: Desk) -> None:
+    def be_late(exchange: Exchange) -> None:
+        shelf.put(PAGE, b"of another worker")
+        exchange.send(exchange.pass_on())
+
+    upload = when(s3_call(method="PUT", ends=PAGE), be_late)
+    with shelf.server.imposed(upload), pytest.raises(SupersededError):
+        desk.publish({"umap.png": b"2"})
+    assert shelf.body(PAGE) == b"of another worker"
+    assert MANIFEST not in shelf.objects()
+
+
 def test_figures_that_are_not_made_any_more_are_deleted(shelf: Shelf, desk: Desk) -> None:
     desk.publish({"umap.png": b"1", "violin.png": b"2"})
     desk.publish({"umap.png": b"3"}, "g")
-    assert shelf.objects() == {MANIFEST, LIBRARY + "umap.png"}
+    assert shelf.objects() == {MANIFEST, PAGE, LIBRARY + "umap.png"}
 
 
 def test_what_a_killed_publisher_left_over_is_deleted_by_the_one_that_completes(shelf: Shelf, desk: Desk) -> None:
@@ -170,7 +193,7 @@ def test_what_a_killed_publisher_left_over_is_deleted_by_the_one_that_completes(
     killed = Words(worker="killed", seconds=1, left_over=frozenset(shelf.objects()))
     shelf.put(CLAIM, killed.model_dump_json().encode())
     assert desk.publish({"umap.png": b"1"})
-    assert shelf.objects() == {MANIFEST, LIBRARY + "umap.png", kept}
+    assert shelf.objects() == {MANIFEST, PAGE, LIBRARY + "umap.png", kept}
 
 
 @pytest.mark.parametrize("way", ["refused", "cancelled"])
@@ -186,7 +209,7 @@ def test_what_an_interrupted_publisher_left_over_is_deleted_by_the_next(shelf: S
     assert MANIFEST not in shelf.objects()
     assert json.loads(shelf.body(CLAIM))["seconds"] == 0
     assert desk.publish({"umap.png": b"3"}, "g")
-    assert shelf.objects() == {MANIFEST, LIBRARY + "umap.png"}
+    assert shelf.objects() == {MANIFEST, PAGE, LIBRARY + "umap.png"}
 
 
 def test_a_first_publishing_that_is_refused_leaves_word_of_what_may_be_left_over(shelf: Shelf, desk: Desk) -> None:
@@ -199,7 +222,7 @@ def test_a_first_publishing_that_is_refused_leaves_word_of_what_may_be_left_over
     assert words["seconds"] == 0
     assert set(words["left_over"]) == {LIBRARY + "umap.png", LIBRARY + "pca.png"}
     assert desk.publish({"umap.png": b"3"}, "g", seen=False)
-    assert shelf.objects() == {MANIFEST, LIBRARY + "umap.png"}
+    assert shelf.objects() == {MANIFEST, PAGE, LIBRARY + "umap.png"}
 
 
 def test_what_another_published_of_the_same_inputs_stays(shelf: Shelf, desk: Desk) -> None:

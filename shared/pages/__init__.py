@@ -1,0 +1,1 @@
+"""Static pages: what the project page and the index have in common."""

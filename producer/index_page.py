@@ -1,9 +1,12 @@
 """The page of all projects: what it shows of each, and how it is rendered."""
 
+import re
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from shared.pages import rendering, words
 
@@ -16,6 +19,7 @@ STATES: Final[dict[State, tuple[str, str]]] = {
     "unreadable": ("Cannot be read", "bad"),
 }
 """What people read, and its style."""
+_DATA: Final = re.compile(rb'<script type="application/json" id="projects">(.*?)</script>', re.DOTALL)
 SHOWN_ROWS: Final = 50
 """On the page at once, however many projects there are."""
 
@@ -25,6 +29,7 @@ class Row:
     """What the index shows of a project; ``page``: whether it has one to go to.
 
     ``date`` is that of its figures, or of its failure where it has none; ``alerts`` counts warnings and errors.
+    ``seen`` tells whether the records that it was made of have changed since.
     """
 
     project: str
@@ -37,6 +42,7 @@ class Row:
     alerts: int = 0
     reason: str = ""
     error: str = ""
+    seen: str = ""
 
     def record(self) -> dict[str, Any]:
         """For the page's script: without what is empty, species as people write them."""
@@ -60,6 +66,15 @@ def page(rows: Collection[Row], made: datetime) -> bytes:
         species=_all(records, "species"),
         libraries=_all(records, "libraries"),
     )
+
+
+def rows_of(page: bytes) -> list[Row]:
+    """The rows that a page was made of; none of what is no such page."""
+    found = _DATA.search(page)
+    try:
+        return TypeAdapter(list[Row]).validate_json(found[1]) if found else []
+    except ValidationError:
+        return []
 
 
 def _all(records: Collection[dict[str, Any]], name: str) -> list[str]:

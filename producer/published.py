@@ -49,13 +49,13 @@ class FigureBucket:
         record = self.read(keys.failure(project_id))
         return Published(found, manifest.parse_failure(record) if record is not None else None)
 
-    def names(self) -> Iterator[str]:
-        """Every object below the prefix, in S3's order; the listing streams by. Raises as ``published`` does."""
+    def objects(self) -> Iterator[tuple[str, str]]:
+        """Name and ETag of every object below the prefix, in S3's order, as they stream by; raises as ``published``."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
         try:
             for page in pages:
                 for found in page.get("Contents", ()):
-                    yield found["Key"].removeprefix(self.prefix)
+                    yield found["Key"].removeprefix(self.prefix), found["ETag"]
         except (BotoCoreError, ClientError) as error:
             raise self._explained(error, f"listing s3://{self.bucket}/{self.prefix}") from error
 

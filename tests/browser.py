@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -51,7 +52,7 @@ class Visit:
             self.complaints.append(f"{message.type}: {message.text}")
 
     def _answered(self, response: Response) -> None:
-        if not response.ok:
+        if response.status >= HTTPStatus.BAD_REQUEST:  # 304 is an answer, too
             self.complaints.append(f"{response.status}: {response.url}")
 
     def load_pictures(self) -> list[str]:

@@ -1,8 +1,8 @@
 """``make bench-producer``: a day on which no project of a portal changed, beside the least that it could cost.
 
 The least is a request for the catalog, one for each hundred projects and one for each manifest; then for the index one
-for a thousand objects, one for each manifest and one to write it. A bare loop makes just these and looks at nothing.
-Portal and S3 are on loopback; S3's requests are counted in a run of their own, the first, by a server between.
+to read that of yesterday, one for a thousand objects and one to write it anew. A bare loop makes just these and looks
+at nothing. Portal and S3 are on loopback; S3's requests are counted in a run of their own, by a server between.
 """
 
 import json
@@ -71,7 +71,7 @@ class Day:
     @property
     def least(self) -> tuple[int, int]:
         """Requests of portal and S3 that no run can do without."""
-        index = math.ceil(self.n_projects / LISTED_OBJECTS) + self.n_projects + 1
+        index = 1 + math.ceil((self.n_projects + 1) / LISTED_OBJECTS) + 1
         return 1 + math.ceil(self.n_projects / PAGE_PROJECTS), self.n_projects + index
 
     def environ(self, endpoint: str) -> dict[str, str]:
@@ -134,10 +134,10 @@ def bare_loop(day: Day, s3: "S3Client") -> Cost:
             for each in page["hits"]:
                 readers.submit(read, PREFIX + keys.manifest(each["entryId"]))
             url = page["pagination"]["next"]
-        for listed in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX):
-            for found in listed["Contents"]:
-                readers.submit(read, found["Key"])
-    s3.put_object(Bucket=bucket, Key=PREFIX + keys.INDEX, Body=b"")
+    index = s3.get_object(Bucket=bucket, Key=PREFIX + keys.INDEX)["Body"].read()
+    listed = sum(found["KeyCount"] for found in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket))
+    assert listed > day.n_projects
+    s3.put_object(Bucket=bucket, Key=PREFIX + keys.INDEX, Body=index)
     return Cost(time.perf_counter() - begin, 0)
 
 
@@ -181,6 +181,7 @@ def main(projects: Sequence[int], rounds: int, *, as_json: bool) -> None:
         for n_projects in projects or DEFAULT_PROJECTS:
             click.echo(f"publishing {n_projects:,} projects", err=True)
             day = made(service, stacks.create(sqs, s3, f"bench-{n_projects}"), s3, n_projects)
+            run(day, endpoint)  # makes the first index
             asked = requests_of(day, endpoint)
             costs = [(run(day, endpoint), bare_loop(day, s3)) for _ in range(rounds)]
             found += findings(day, asked, costs)

@@ -131,9 +131,16 @@ def test_a_listing_of_several_pages_is_read_to_its_end_and_only_manifests_are_as
     # when the index is made
     done = dpss_here("gallery", AWS_ENDPOINT_URL=faulty.address)
     assert done.code == 0, done.err
-    # then each project is in it, and cost one request
+    # then each project is in it, and cost one request; what did not change costs none the next time
     assert sorted(index()) == names
-    assert len(faulty.sent(s3_call())) == 4 + len(names) + 1
+    assert len(faulty.sent(s3_call())) == 1 + 4 + len(names) + 1
+    before = index()
+    publish("project-0007/failure.json", FAILURE)
+    assert dpss_here("gallery", AWS_ENDPOINT_URL=faulty.address).code == 0
+    assert len(faulty.sent(s3_call())) == (1 + 4 + len(names) + 1) + (1 + 4 + 2 + 1)
+    changed = {name for name, each in index().items() if each != before[name]}
+    assert changed == {"project-0007"}
+    assert index()["project-0007"]["state"] == "outdated"
 
 
 def test_the_index_stays_as_it_was_where_not_all_could_be_looked_at(

@@ -14,6 +14,8 @@ VIOLIN_HEIGHT = 3.3
 SCATTER_HEIGHT = 4.2
 PERCENT = "% of counts"
 CELLS_OF_A_VIOLIN = 30
+CELLS_AS_DOTS = 500
+"""Fewer overlap little, and in a density nearly every bin would hold one."""
 FEW = 100
 """Below it a median is told with a decimal."""
 HIGH_MITO = 10
@@ -94,7 +96,7 @@ def draw_genes_against_counts(figure: Figure, summary: Summary) -> str:
     _density(figure, counts[seen], genes[seen], "genes with a count")
     without = "" if seen.all() else f" {style.cells(int((~seen).sum()))} without any count are not shown."
     return (
-        f"Density of {style.cells(int(seen.sum()))} over counts, {_range(counts[seen])} with median "
+        f"{_shape(counts[seen])} of {style.cells(int(seen.sum()))} over counts, {_range(counts[seen])} with median "
         f"{_median(counts[seen]):,.0f}, and genes found, {_range(genes[seen])} with median "
         f"{_median(genes[seen]):,.0f}.{without}"
     )
@@ -109,7 +111,7 @@ def draw_mito_against_counts(figure: Figure, summary: Summary) -> str:
     _density(figure, counts, share, "mitochondrial counts (%)", log_y=False)
     high = 100 * float((share > HIGH_MITO).mean()) if len(share) else 0.0
     return (
-        f"Density of {style.cells(len(counts))} over counts and share of mitochondrial counts: median "
+        f"{_shape(counts)} of {style.cells(len(counts))} over counts and share of mitochondrial counts: median "
         f"{_median(share):.1f} %, highest {share.max(initial=0):.1f} %; {high:.1f} % of cells have more than "
         f"{HIGH_MITO} %."
     )
@@ -117,13 +119,20 @@ def draw_mito_against_counts(figure: Figure, summary: Summary) -> str:
 
 def _density(figure: Figure, x: Doubles, y: Doubles, y_label: str, *, log_y: bool = True) -> None:
     axes = figure.subplots()
-    image = style.density(axes, x, y, log_x=style.spreads(x), log_y=log_y and style.spreads(y))
-    bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
-    style.number_axis(bar.ax.yaxis, log=True)
-    bar.set_label("cells in a bin (log scale)")
-    bar.outline.set_linewidth(0)
-    axes.set_xlabel("counts per cell" + (" (log scale)" if style.spreads(x) else ""))
-    axes.set_ylabel(y_label + (" (log scale)" if log_y and style.spreads(y) else ""))
+    log = (style.spreads(x), log_y and style.spreads(y))
+    if len(x) <= CELLS_AS_DOTS:
+        style.dots(axes, x, y, log_x=log[0], log_y=log[1])
+    else:
+        bar = figure.colorbar(style.density(axes, x, y, log_x=log[0], log_y=log[1]), ax=axes, pad=0.02, aspect=30)
+        style.number_axis(bar.ax.yaxis, log=True)
+        bar.set_label("cells in a bin (log scale)")
+        bar.outline.set_linewidth(0)
+    axes.set_xlabel("counts per cell" + (" (log scale)" if log[0] else ""))
+    axes.set_ylabel(y_label + (" (log scale)" if log[1] else ""))
+
+
+def _shape(cells: Doubles) -> str:
+    return "Scatter" if len(cells) <= CELLS_AS_DOTS else "Density"
 
 
 def _rounded(value: float) -> str:

@@ -145,11 +145,21 @@ def density(axes: Axes, x: Doubles, y: Doubles, *, log_x: bool, log_y: bool) -> 
         norm=LogNorm(vmin=1, vmax=max(counts.max(), 2)),
         rasterized=True,
     )
+    _scale(axes, log_x=log_x, log_y=log_y)
+    return image
+
+
+def dots(axes: Axes, x: Doubles, y: Doubles, *, log_x: bool, log_y: bool) -> None:
+    """Points, each to be seen where a few lie on each other."""
+    axes.scatter(x, y, 10, colour(0), alpha=0.6, linewidths=0, rasterized=True)
+    _scale(axes, log_x=log_x, log_y=log_y)
+
+
+def _scale(axes: Axes, *, log_x: bool, log_y: bool) -> None:
     for scale, log, axis in ((axes.set_xscale, log_x, axes.xaxis), (axes.set_yscale, log_y, axes.yaxis)):
         if log:
             scale("log")
         number_axis(axis, log=log)
-    return image
 
 
 def _edges(values: Doubles, *, log: bool) -> Doubles:

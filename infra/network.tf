@@ -10,6 +10,7 @@ locals {
 }
 
 data "aws_availability_zones" "available" {
+  # checkov:skip=CKV_AWS_394: the first two are taken once; the subnets stay where they are when zones come
   state = "available"
 
   filter {
@@ -47,6 +48,10 @@ resource "aws_subnet" "public" {
   availability_zone = data.aws_availability_zones.available.names[count.index]
   cidr_block        = cidrsubnet(var.vpc_cidr, 1, count.index)
   tags              = { Name = "${local.name}-${count.index}" }
+
+  lifecycle {
+    ignore_changes = [availability_zone]
+  }
 }
 
 resource "aws_route_table" "public" {

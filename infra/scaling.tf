@@ -15,7 +15,7 @@ locals {
   wake_tasks = [for power in range(ceil(log(var.worker_max_tasks, 2))) : pow(2, power)]
 
   # By desired tasks, not running ones: those that start up are asked for already, and would be asked for again.
-  desired = "IF(FILL(desired, 0) > 0, desired, 0)"
+  desired = "FILL(desired, 0)"
   backlog = "FILL(visible, 0) + FILL(in_flight, 0)"
 
   queue_dimensions   = { QueueName = local.queues.work.name }
@@ -38,6 +38,16 @@ locals {
       dimensions = local.service_dimensions
     }
   }
+
+  # Of a queue that nobody used for six hours SQS's metrics are up to a quarter of an hour late (SQS developer guide,
+  # "Available CloudWatch metrics"); the producer says at once what it has sent.
+  wake_metrics = merge(local.scaling_metrics, {
+    enqueued = {
+      namespace  = local.own_metrics
+      name       = "ProjectsEnqueued"
+      dimensions = { environ = var.environ }
+    }
+  })
 }
 
 resource "aws_appautoscaling_target" "worker" {
@@ -92,12 +102,12 @@ resource "aws_cloudwatch_metric_alarm" "wake" {
   metric_query {
     id          = "unattended"
     label       = "Messages without a worker"
-    expression  = "IF(${local.desired} > 0, 0, ${local.backlog})"
+    expression  = "IF(${local.desired} > 0, 0, ${local.backlog} + FILL(enqueued, 0))"
     return_data = true
   }
 
   dynamic "metric_query" {
-    for_each = local.scaling_metrics
+    for_each = local.wake_metrics
 
     content {
       id = metric_query.key
@@ -128,10 +138,11 @@ resource "aws_appautoscaling_policy" "track" {
     scale_in_cooldown  = var.scale_in_cooldown_seconds
 
     customized_metric_specification {
+      # Never below one message, so that it is sleep alone that leads to none.
       metrics {
         id          = "backlog_per_task"
         label       = "Messages for each worker"
-        expression  = "(${local.backlog}) / IF(${local.desired} > 0, desired, 1)"
+        expression  = "IF(${local.backlog} > 0, ${local.backlog}, 1) / IF(${local.desired} > 0, ${local.desired}, 1)"
         return_data = true
       }
 

@@ -366,9 +366,9 @@ variable "sleep_after_minutes" {
 }
 
 variable "scale_out_cooldown_seconds" {
-  description = "Pause after more workers were asked for: their start-up."
+  description = "Pause after more workers were asked for: longer than metrics take to show them."
   type        = number
-  default     = 120
+  default     = 180
 
   validation {
     condition     = var.scale_out_cooldown_seconds >= 0

@@ -16,7 +16,6 @@ locals {
 
   # By desired tasks, not running ones: those that start up are asked for already, and would be asked for again.
   desired = "FILL(desired, 0)"
-  backlog = "FILL(visible, 0) + FILL(in_flight, 0)"
 
   queue_dimensions   = { QueueName = local.queues.work.name }
   service_dimensions = { ClusterName = aws_ecs_cluster.fleet.name, ServiceName = aws_ecs_service.worker.name }
@@ -102,7 +101,7 @@ resource "aws_cloudwatch_metric_alarm" "wake" {
   metric_query {
     id          = "unattended"
     label       = "Messages without a worker"
-    expression  = "IF(${local.desired} > 0, 0, ${local.backlog} + FILL(enqueued, 0))"
+    expression  = "IF(${local.desired} > 0, 0, FILL(visible, 0) + FILL(in_flight, 0) + FILL(enqueued, 0))"
     return_data = true
   }
 
@@ -138,11 +137,12 @@ resource "aws_appautoscaling_policy" "track" {
     scale_in_cooldown  = var.scale_in_cooldown_seconds
 
     customized_metric_specification {
-      # Never below one message, so that it is sleep alone that leads to none.
+      # Never below one message, so that it is sleep alone that leads to no worker; and without SQS's metrics nothing
+      # at all, on which target tracking leaves everything as it is.
       metrics {
         id          = "backlog_per_task"
         label       = "Messages for each worker"
-        expression  = "IF(${local.backlog} > 0, ${local.backlog}, 1) / IF(${local.desired} > 0, ${local.desired}, 1)"
+        expression  = "IF(visible + in_flight > 0, visible + in_flight, 1) / IF(${local.desired} > 0, ${local.desired}, 1)"
         return_data = true
       }
 

@@ -24,7 +24,7 @@ TRACKING_IN_SHARE: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Datapoint:
-    """A minute as CloudWatch has it: messages visible and in flight (None: SQS is late), sent by a run, workers wanted."""
+    """A minute as CloudWatch has it: messages (None: SQS is late), what a run says that it sent, workers wanted."""
 
     backlog: int | None
     enqueued: int
@@ -37,8 +37,8 @@ class Datapoint:
 
     @property
     def per_task(self) -> float:
-        """What is tracked."""
-        return max(1, self.backlog or 0) / max(1, self.desired)
+        """What is tracked: no number without SQS's."""
+        return math.nan if self.backlog is None else max(1, self.backlog) / max(1, self.desired)
 
 
 class Autoscaler:
@@ -75,8 +75,10 @@ class Autoscaler:
 
     def _track(self, now: float) -> int | None:
         """In proportion, upwards and then, more slowly, downwards; from zero there is no proportion."""
-        target = self._policy.backlog_per_task
-        wish = math.ceil(self.desired * self._seen[-1].per_task / target)
+        target, per_task = self._policy.backlog_per_task, self._seen[-1].per_task
+        if math.isnan(per_task):
+            return None
+        wish = math.ceil(self.desired * per_task / target)
         if wish > self.desired and now >= self._out_after and self._all(TRACKING_OUT_PERIODS, _above(target)):
             return wish
         if wish < self.desired and now >= self._in_after and self._all(TRACKING_IN_PERIODS, _below(target)):

@@ -85,7 +85,9 @@ class Scenario:
         """Until ``now``."""
         if now < self.at or not self.projects:
             return 0
-        return self.projects if math.isinf(self.per_second) else min(self.projects, int((now - self.at) * self.per_second))
+        return (
+            self.projects if math.isinf(self.per_second) else min(self.projects, int((now - self.at) * self.per_second))
+        )
 
 
 class Fleet:
@@ -170,7 +172,7 @@ class Fleet:
             self._take(next(iter(self._idle)))
 
     def _adjust(self, desired: int) -> None:
-        """Start what is missing, stop what is too much: what has not begun yet and what is idle; busy ones are spared."""
+        """Start what is missing, stop what is too much: those not begun, then idle ones; busy ones are spared."""
         surplus = len(self._tasks) - self._stopping - desired
         for _ in range(-surplus):
             self._start()

@@ -1,4 +1,4 @@
-"""What AWS charges, in US dollars: us-east-1, Linux on x86-64, as published in March 2026 (aws.amazon.com/fargate/pricing)."""
+"""What AWS charges, in US dollars: us-east-1, Linux on x86-64, aws.amazon.com/fargate/pricing as of March 2026."""
 
 from dataclasses import dataclass
 from typing import Final, Self

@@ -21,8 +21,8 @@ SPREAD: Final = 0.25
 class SizeClass:
     """Projects of about so many cells.
 
-    ``seconds`` in a warm worker of ours (README, "Measuring"), ``seconds_2019`` in the 2019 system's process; None where
-    that ends out of memory (16 GB).
+    ``seconds`` in a warm worker of ours (README, "Measuring"), ``seconds_2019`` in the 2019 system's process; None
+    where that ends out of memory (16 GB).
     """
 
     cells: int
@@ -38,8 +38,8 @@ SIZES: Final = (
     SizeClass(100_000, 0.12, 50.0, 817.0, 560e6),
     SizeClass(1_300_000, 0.03, 230.0, None, 7.3e9),
 )
-"""The shares are assumed: most projects small, one in thirty an atlas. 13 s is scanpy in a warm process (README), kinder
-than what 2019 took; 193 s and 817 s were measured on the 2019 system."""
+"""The shares are assumed: most projects small, one in thirty an atlas. 13 s is scanpy in a warm process (README), which
+is kind to 2019; 193 s and 817 s were measured on its system."""
 
 
 def durations(projects: int, random: np.random.Generator, sizes: Sequence[SizeClass] = SIZES) -> Seconds:

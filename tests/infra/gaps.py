@@ -20,7 +20,7 @@ Left as it is, and so not shown by ``make test-infra``:
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 from unittest.mock import patch
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
@@ -86,8 +86,8 @@ def _service_settings(stack: ExitStack) -> None:
     create = response.create_service
 
     def create_as_asked(self: Any) -> ActionResult:
-        answer = create(self)
-        service = answer.result["service"]
+        answer: ActionResult = create(self)
+        service = cast("dict[str, Any]", answer.result)["service"]
         for setting, attribute in SERVICE_SETTINGS.items():
             setattr(service, attribute, self._get_param(setting))
         if service.capacity_provider_strategy:

@@ -1,0 +1,271 @@
+"""The Terraform applied by the real provider: the fleet's processes work on what it made, and it goes without a trace.
+
+In the order in which they stand: the last test destroys what the others look at.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.simulation.policy import Policy
+from tests.infra.conftest import CALLERS, Deployment
+from tests.infra.rights import listed, statements
+from tests.tiny import tiny_projects
+
+pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
+
+PUBLISHED, CUT_SHORT, BLACKLISTED = "blood", "cut-short", "left-out"
+PATIENCE_SECONDS = 300
+
+
+def process(*command: str, environ: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def queue(deployment: Deployment, name: str) -> dict[str, str]:
+    sqs = deployment.client("sqs")
+    url = sqs.get_queue_url(QueueName=f"{deployment.outputs['cluster']}-{name}")["QueueUrl"]
+    found: dict[str, str] = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    return found
+
+
+def own_policies(deployment: Deployment) -> dict[str, list[Any]]:
+    """Statements of the policies that producer, worker and operator have."""
+    iam, name = deployment.client("iam"), deployment.outputs["cluster"]
+    found = {}
+    for caller, policy in (("producer", "produce"), ("worker", "work")):
+        document = iam.get_role_policy(RoleName=f"{name}-{caller}", PolicyName=policy)["PolicyDocument"]
+        found[caller] = statements(document)
+    arn = deployment.outputs["operator_policy_arn"]
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    found["operator"] = statements(
+        iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+    )
+    return found
+
+
+def test_the_daily_run_and_a_worker_publish_figures_and_bury_what_is_damaged(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    tiny = tiny_projects()
+    sources = {PUBLISHED: tiny["blood"], CUT_SHORT: tiny["cut short"], BLACKLISTED: tiny["lung"]}
+    s3, settings = deployment.client("s3"), deployment.settings("producer")
+    bucket, prefix = settings["DPSS_MATRIX_BUCKET"], settings["DPSS_MATRIX_PREFIX"]
+    for project, matrix in sources.items():
+        s3.put_object(Bucket=bucket, Key=f"{prefix}{project}.{matrix.suffix}", Body=matrix.contents)
+    s3.put_object(Bucket=bucket, Key=settings["DPSS_BLACKLIST_KEY"], Body=BLACKLISTED.encode())
+
+    command = deployment.container("producer")["command"]
+    sent = process("producer.cli", *command, "--json", environ=deployment.environ("producer", **settings))
+    assert sent.returncode == 0, sent.stderr
+
+    here = {"DPSS_SCRATCH_DIR": str(tmp_path), "TMPDIR": str(tmp_path)}
+    command = deployment.container("worker")["command"]
+    environ = deployment.environ("worker", **deployment.settings("worker") | here)
+    worked = process("worker.cli", *command, "--until-idle", "3", environ=environ)
+    assert worked.returncode == 0, worked.stderr
+
+    figures = settings["DPSS_FIGURE_BUCKET"]
+    found = s3.list_objects_v2(Bucket=figures)["Contents"]
+    keys = {item["Key"].removeprefix(settings["DPSS_FIGURE_PREFIX"]) for item in found}
+    assert f"{PUBLISHED}/manifest.json" in keys
+    assert any(key.endswith("/violin.png") for key in keys)
+    assert f"{CUT_SHORT}/failure.json" in keys
+    assert not any(key.startswith(BLACKLISTED) for key in keys)
+
+
+def test_an_operator_sees_the_dead_letter_and_why(deployment: Deployment) -> None:
+    environ = deployment.environ("operator", **deployment.outputs["environ"])
+
+    letters = process("producer.cli", "dlq", "list", "--json", environ=environ)
+    status = process("producer.cli", "status", "--json", environ=environ)
+
+    assert letters.returncode == 0, letters.stderr
+    assert '"corrupt_matrix"' in letters.stdout
+    assert status.returncode == 0, status.stderr
+    assert "corrupt_matrix" in status.stdout
+
+
+def test_each_call_was_one_that_its_role_allows(deployment: Deployment) -> None:
+    """Of the processes above."""
+    called = {call.caller for call in deployment.calls.seen}
+
+    assert called == set(CALLERS)
+    assert deployment.calls.refused(own_policies(deployment)) == []
+
+
+def test_no_role_may_more_than_the_contract_says(deployment: Deployment) -> None:
+    """Every action there is; a new one has to be written here, too."""
+    policies = own_policies(deployment)
+
+    allowed = {
+        caller: {action for statement in found for action in listed(statement["Action"])}
+        for caller, found in policies.items()
+    }
+
+    assert allowed == {
+        "producer": {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "sqs:SendMessage"},
+        "worker": {
+            *("ecs:GetTaskProtection", "ecs:UpdateTaskProtection"),
+            *("s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
+            *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+            *("sqs:ReceiveMessage", "sqs:SendMessage"),
+        },
+        "operator": {
+            *("cloudwatch:GetMetricStatistics", "s3:GetObject", "s3:ListBucket"),
+            *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+            *("sqs:ReceiveMessage", "sqs:SendMessage"),
+        },
+    }
+    everywhere = [s["Action"] for found in policies.values() for s in found if "*" in listed(s["Resource"])]
+    assert everywhere == ["cloudwatch:GetMetricStatistics"]
+
+
+def test_what_changes_objects_reaches_the_figures_only(deployment: Deployment) -> None:
+    environ = deployment.outputs["environ"]
+    below = f"arn:aws:s3:::{environ['DPSS_FIGURE_BUCKET']}/{environ['DPSS_FIGURE_PREFIX']}"
+
+    for found in own_policies(deployment).values():
+        for statement in found:
+            if {"s3:PutObject", "s3:DeleteObject"} & set(listed(statement["Action"])):
+                assert all(resource.startswith(below) for resource in listed(statement["Resource"]))
+
+
+def test_the_queues_are_as_the_contract_has_them(deployment: Deployment) -> None:
+    work, dead, missed = (queue(deployment, name) for name in ("work", "dead-letters", "missed-runs"))
+
+    assert json.loads(work["RedrivePolicy"]) == {"deadLetterTargetArn": dead["QueueArn"], "maxReceiveCount": 8}
+    assert json.loads(dead["RedriveAllowPolicy"]) == {
+        "redrivePermission": "byQueue",
+        "sourceQueueArns": [work["QueueArn"]],
+    }
+    assert work["MaximumMessageSize"] == dead["MaximumMessageSize"] == str(1_048_576)
+    assert dead["MessageRetentionPeriod"] == missed["MessageRetentionPeriod"] == str(14 * 86_400)
+    assert work["VisibilityTimeout"] == deployment.settings("worker")["DPSS_VISIBILITY_SECONDS"] == "120"
+    for each in (work, dead, missed):
+        assert each["SqsManagedSseEnabled"].lower() == "true"
+        assert "aws:SecureTransport" in each["Policy"]
+
+
+def test_the_buckets_are_closed_encrypted_and_versioned(deployment: Deployment) -> None:
+    s3, environ = deployment.client("s3"), deployment.outputs["environ"]
+
+    for bucket in (environ["DPSS_FIGURE_BUCKET"], environ["DPSS_MATRIX_BUCKET"]):
+        closed = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+        rules = s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
+        lifecycle = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+        assert set(closed.values()) == {True}
+        assert [rule["ObjectOwnership"] for rule in rules] == ["BucketOwnerEnforced"]
+        assert s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+        assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+        assert any("NoncurrentVersionExpiration" in rule for rule in lifecycle)
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in lifecycle)
+        assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
+
+
+def test_containers_are_neither_root_nor_able_to_write_but_to_scratch(deployment: Deployment) -> None:
+    worker, producer = deployment.container("worker"), deployment.container("producer")
+
+    for container in (worker, producer):
+        assert container["user"] == "10001:10001"
+        assert container["readonlyRootFilesystem"] is True
+        assert container["linuxParameters"]["initProcessEnabled"] is True
+        assert container["linuxParameters"]["capabilities"]["drop"] == ["ALL"]
+    assert [mount["containerPath"] for mount in worker["mountPoints"]] == [
+        deployment.settings("worker")["DPSS_SCRATCH_DIR"]
+    ]
+    assert worker["healthCheck"]["command"] == ["CMD", "python", "-m", "worker.health"]
+    assert float(deployment.settings("worker")["DPSS_SHUTDOWN_GRACE_SECONDS"]) < worker["stopTimeout"] == 120
+
+
+def test_the_simulation_has_the_numbers_that_were_applied(deployment: Deployment) -> None:
+    policy, scaling = Policy.of_terraform(), deployment.client("application-autoscaling")
+    policies = {
+        found["PolicyName"].rpartition("-")[2]: found
+        for found in scaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]
+    }
+    target = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"][0]
+    alarms = {alarm["AlarmName"]: alarm for alarm in deployment.client("cloudwatch").describe_alarms()["MetricAlarms"]}
+    name = deployment.outputs["cluster"]
+
+    wake = policies["wake"]["StepScalingPolicyConfiguration"]
+    steps = [(step["MetricIntervalLowerBound"], step["ScalingAdjustment"]) for step in wake["StepAdjustments"]]
+    track = policies["track"]["TargetTrackingScalingPolicyConfiguration"]
+    sleep = policies["sleep"]["StepScalingPolicyConfiguration"]
+
+    assert sorted(steps) == policy.wake_steps
+    assert wake["AdjustmentType"] == sleep["AdjustmentType"] == "ExactCapacity"
+    assert track["TargetValue"] == policy.backlog_per_task
+    assert (wake["Cooldown"], track["ScaleOutCooldown"]) == (policy.scale_out_cooldown_seconds,) * 2
+    assert (sleep["Cooldown"], track["ScaleInCooldown"]) == (policy.scale_in_cooldown_seconds,) * 2
+    assert [step["ScalingAdjustment"] for step in sleep["StepAdjustments"]] == [policy.worker_min_tasks]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (policy.worker_min_tasks, policy.worker_max_tasks)
+    assert alarms[f"{name}-wake"]["EvaluationPeriods"] == 1
+    assert alarms[f"{name}-sleep"]["EvaluationPeriods"] == policy.sleep_after_minutes
+    assert alarms[f"{name}-wake"]["AlarmActions"] == [policies["wake"]["PolicyARN"]]
+    assert alarms[f"{name}-sleep"]["AlarmActions"] == [policies["sleep"]["PolicyARN"]]
+
+
+def test_somebody_is_told_of_all_that_goes_wrong(deployment: Deployment) -> None:
+    topic, name = deployment.outputs["alarm_topic_arn"], deployment.outputs["cluster"]
+    alarms = deployment.client("cloudwatch").describe_alarms()["MetricAlarms"]
+
+    telling = {alarm["AlarmName"].removeprefix(f"{name}-") for alarm in alarms if alarm["AlarmActions"] == [topic]}
+
+    assert telling == {
+        *("dead-letters", "missed-runs", "oldest-message", "producer-failed", "workers-crash"),
+        *("no-run", "no-publish"),
+    }
+
+
+def test_a_second_plan_has_nothing_to_change(deployment: Deployment) -> None:
+    assert deployment.terraform.drift() == ""
+
+
+def test_an_existing_network_is_used_as_it_is(deployment: Deployment) -> None:
+    planned = deployment.terraform.planned(vpc_id="vpc-1", subnet_ids='["subnet-1"]', matrix_bucket="theirs")
+
+    assert "aws_ecs_service" in planned
+    assert planned.isdisjoint({"aws_vpc", "aws_subnet", "aws_internet_gateway", "aws_route", "aws_vpc_endpoint"})
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"image_tag": "latest"}, "not latest"),
+        ({"vpc_id": "vpc-1"}, "belong together"),
+        ({"worker_memory": "1000"}, "whole GiB"),
+        ({"worker_max_tasks": "1", "worker_min_tasks": "2"}, "worker_min_tasks"),
+        ({"portal_url": "http://portal.example.org"}, "port 443 only"),
+    ],
+)
+def test_a_deployment_that_makes_no_sense_is_refused(
+    deployment: Deployment, variables: dict[str, str], reason: str
+) -> None:
+    assert reason in deployment.terraform.refused(**variables)
+
+
+def test_destroy_leaves_nothing(deployment: Deployment) -> None:
+    assert len(deployment.terraform.resources()) > 70
+
+    deployment.terraform.destroy()
+
+    assert deployment.terraform.resources() == []
+    assert deployment.client("s3").list_buckets()["Buckets"] == []
+    assert deployment.client("sqs").list_queues().get("QueueUrls", []) == []
+    assert deployment.client("iam").list_roles()["Roles"] == []
+    assert deployment.client("logs").describe_log_groups()["logGroups"] == []
+    assert deployment.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    assert deployment.client("ecr").describe_repositories()["repositories"] == []
+    assert deployment.client("scheduler").list_schedules()["Schedules"] == []

@@ -4,6 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 KERNELS := .venv/.kernels
 READY := $(STAMP) $(KERNELS)
+CHECKOV := .checkov/bin/checkov
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.12 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
 
@@ -11,7 +12,8 @@ ifeq ($(strip $(AWS_CA_BUNDLE)),)
 unexport AWS_CA_BUNDLE # AWS clients take an empty one for a file that is not there
 endif
 
-.PHONY: help install demo test lint format chaos bench bench-read bench-atlas fidelity bench-queue bench-producer bench-start fuzz requirements
+.PHONY: help install demo test lint format chaos bench bench-read bench-atlas fidelity bench-queue bench-producer \
+	bench-start fuzz simulate test-infra requirements
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -74,8 +76,20 @@ fuzz: $(READY) ## inputs searched for that break a parser's promises; ARGS='--mi
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/fuzz.txt
 	@exec $(BIN)/python -m tests.fuzz $(ARGS)
 
+simulate: $(STAMP) ## what the scaling policies in infra/*.tf do with a day and a burst: a table, and infra/simulation/scaling.png
+	@exec $(BIN)/python -m infra.simulation $(ARGS)
+
+$(CHECKOV): requirements/checkov.txt | $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .checkov
+	@VIRTUAL_ENV=.checkov $(BIN)/uv pip install --quiet --require-hashes --requirement requirements/checkov.txt
+	@touch $@
+
+test-infra: $(READY) $(CHECKOV) ## the Terraform checked, applied to the embedded server, worked on and destroyed; needs terraform
+	@exec $(BIN)/python -m pytest -m terraform tests/infra $(ARGS)
+
 requirements: $(STAMP) ## requirements/*.txt anew from pyproject.toml
 	$(COMPILE) --extra worker --extra local --extra dev --output-file requirements/dev.txt
 	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/producer.txt
 	$(COMPILE) --constraint requirements/dev.txt --extra worker --output-file requirements/worker.txt
 	$(COMPILE) --constraint requirements/dev.txt --extra fuzz --output-file requirements/fuzz.txt
+	$(subst pyproject.toml,requirements/checkov.in,$(COMPILE)) --output-file requirements/checkov.txt

@@ -5,6 +5,7 @@ Filled in here, as AWS does it, while ``filled()`` lasts:
 - a queue's RedriveAllowPolicy is unknown to it, and any other attribute that is set wipes out the queue's policy;
 - Application Auto Scaling keeps no tags, and cannot be asked for them;
 - an ECS service forgets its capacity providers and the like, which would be a change at every plan;
+- once versioning is suspended, as destroy does before it empties a bucket, no version can be deleted;
 - a CloudFront distribution forgets its origin access control, and remembers what nobody said;
 - of a bucket's policy it does not look at conditions, so that "deny what comes without TLS" denies everything.
 
@@ -44,7 +45,7 @@ SERVICE_SETTINGS: Final = {
 def filled() -> Iterator[None]:
     """Moto with what it lacks, until the block ends."""
     with ExitStack() as stack:
-        for filler in (_queue_attributes, _scaling_tags, _service_settings, _bucket_policies, _distributions):
+        for filler in (_queue_attributes, _scaling_tags, _service_settings, _bucket_policies, _suspended_versions, _distributions):
             filler(stack)
         yield
 
@@ -102,6 +103,11 @@ def _bucket_policies(stack: ExitStack) -> None:
         return PermissionResult.NEUTRAL
 
     stack.enter_context(patch.object(FakeBucket, "get_permission", neutral))
+
+
+def _suspended_versions(stack: ExitStack) -> None:
+    versioned = property(lambda bucket: bool(bucket.versioning_status))
+    stack.enter_context(patch.object(FakeBucket, "is_versioned", versioned))
 
 
 def _distributions(stack: ExitStack) -> None:

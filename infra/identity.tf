@@ -171,12 +171,6 @@ data "aws_iam_policy_document" "worker" {
     sid       = "Protect"
     actions   = ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"]
     resources = ["arn:${local.partition}:ecs:${local.region}:${local.account}:task/${aws_ecs_cluster.fleet.name}/*"]
-
-    condition {
-      test     = "ArnEquals"
-      variable = "ecs:cluster"
-      values   = [aws_ecs_cluster.fleet.arn]
-    }
   }
 }
 

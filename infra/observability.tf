@@ -150,7 +150,7 @@ locals {
     producer-failed = {
       description = "The producer ended badly: its log says why in the last line, or ${aws_cloudwatch_log_group.ended.name} why it did not start."
       namespace   = "AWS/Events"
-      metric      = "MatchedEvents"
+      metric      = "TriggeredRules"
       dimensions  = { RuleName = aws_cloudwatch_event_rule.ended["producer"].name }
       statistic   = "Sum"
       threshold   = 0
@@ -158,7 +158,7 @@ locals {
     workers-crash = {
       description = "More than two workers ended by themselves within a quarter of an hour: ${aws_cloudwatch_log_group.ended.name} says how."
       namespace   = "AWS/Events"
-      metric      = "MatchedEvents"
+      metric      = "TriggeredRules"
       dimensions  = { RuleName = aws_cloudwatch_event_rule.ended["worker"].name }
       statistic   = "Sum"
       threshold   = 2

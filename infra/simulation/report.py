@@ -20,10 +20,9 @@ HEADINGS: Final = (
     "Spot interruptions",
     "busy workers killed by scaling",
     "cost",
-    "of it idle, asleep",
-    "for 1,000",
+    "of it when idle",
+    f"for 1,000 (2019: ${cost_2019_per_thousand():.2f})",
     "2019: all done after",
-    "2019: for 1,000",
 )
 PICTURED: Final = {
     "100 are due": 24.0,
@@ -58,7 +57,6 @@ def _cells(shown: Shown) -> list[str]:
         f"${outcome.asleep_cost:,.2f}",
         f"${outcome.cost_per_thousand:.2f}" if outcome.done else NEVER,
         span(seconds_2019(outcome.projects)) if outcome.projects else NEVER,
-        f"${cost_2019_per_thousand():.2f}",
     ]
 
 

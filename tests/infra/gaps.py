@@ -45,7 +45,14 @@ SERVICE_SETTINGS: Final = {
 def filled() -> Iterator[None]:
     """Moto with what it lacks, until the block ends."""
     with ExitStack() as stack:
-        for filler in (_queue_attributes, _scaling_tags, _service_settings, _bucket_policies, _suspended_versions, _distributions):
+        for filler in (
+            _queue_attributes,
+            _scaling_tags,
+            _service_settings,
+            _bucket_policies,
+            _suspended_versions,
+            _distributions,
+        ):
             filler(stack)
         yield
 

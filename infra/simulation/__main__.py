@@ -7,7 +7,7 @@ import click
 
 from infra.simulation.policy import INFRA, Policy
 from infra.simulation.report import picture, table
-from infra.simulation.scenarios import shown
+from infra.simulation.scenarios import DAYS, shown
 
 PICTURE: Final = INFRA / "simulation" / "scaling.png"
 
@@ -24,7 +24,7 @@ PICTURE: Final = INFRA / "simulation" / "scaling.png"
 def main(path: Path) -> None:
     """Days of the fleet by the scaling policies in infra/*.tf: a table, and a picture."""
     policy = Policy.of_terraform()
-    days = list(shown(policy))
+    days = [shown(day, policy) for day in DAYS]
     target, limit = policy.backlog_per_task, policy.worker_max_tasks
     click.echo(f"By infra/variables.tf: {target} messages for each worker, {limit} workers at most")
     click.echo(table(days))

@@ -1,7 +1,6 @@
 """The days that are shown, and what the 2019 design makes of them."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -53,17 +52,15 @@ class Shown:
     """A day and what came of it."""
 
     day: Day
-    policy: Policy
     outcome: Outcome
 
 
-def shown(policy: Policy) -> Iterator[Shown]:
-    """Every day, one after the other."""
-    for day in DAYS:
-        limited = replace(policy, worker_max_tasks=day.max_tasks or policy.worker_max_tasks)
-        random = np.random.default_rng(SEED)
-        times = durations(day.scenario.projects, random)
-        yield Shown(day, limited, Fleet(limited, day.scenario, times, random).run())
+def shown(day: Day, policy: Policy) -> Shown:
+    """From midnight to midnight."""
+    limited = replace(policy, worker_max_tasks=day.max_tasks or policy.worker_max_tasks)
+    random = np.random.default_rng(SEED)
+    times = durations(day.scenario.projects, random)
+    return Shown(day, Fleet(limited, day.scenario, times, random).run())
 
 
 def seconds_2019(projects: int) -> float:

@@ -4,6 +4,18 @@ locals {
   sides = toset(["producer", "worker"])
 }
 
+data "aws_iam_policy_document" "execution_assume" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ecs-tasks.amazonaws.com"]
+    }
+  }
+}
+
+# Whose tasks they are AWS tells of task roles only (ECS developer guide, "Task IAM role").
 data "aws_iam_policy_document" "tasks_assume" {
   statement {
     actions = ["sts:AssumeRole"]
@@ -57,7 +69,7 @@ resource "aws_iam_role" "execution" {
 
   name               = "${local.name}-${each.key}-execution"
   description        = "ECS: pulls the image of the ${each.key} and writes its log"
-  assume_role_policy = data.aws_iam_policy_document.tasks_assume.json
+  assume_role_policy = data.aws_iam_policy_document.execution_assume.json
 }
 
 resource "aws_iam_role_policy" "execution" {

@@ -34,6 +34,11 @@ variable "vpc_id" {
   description = "An existing VPC for the tasks; null makes a small one of its own."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.vpc_id == null || can(regex("^vpc-[0-9a-f]+$", var.vpc_id))
+    error_message = "It is the id of a VPC, like vpc-0a1b2c3d, or null."
+  }
 }
 
 variable "subnet_ids" {
@@ -70,6 +75,11 @@ variable "matrix_bucket" {
   description = "The existing bucket of canned matrices and of the blacklist; null makes one."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.matrix_bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.matrix_bucket))
+    error_message = "It is the name of a bucket, without s3:// and without a path, or null."
+  }
 }
 
 variable "matrix_prefix" {
@@ -87,18 +97,33 @@ variable "blacklist_key" {
   description = "The object in the matrix bucket that lists the projects to leave out (DPSS_BLACKLIST_KEY)."
   type        = string
   default     = "blacklist"
+
+  validation {
+    condition     = can(regex("^[^/*?].*$", var.blacklist_key))
+    error_message = "It is the key of an object, which does not begin with a slash."
+  }
 }
 
 variable "mirror_buckets" {
   description = "Public buckets in which a portal mirrors its matrices; workers may read them."
   type        = list(string)
   default     = ["humancellatlas"]
+
+  validation {
+    condition     = alltrue([for bucket in var.mirror_buckets : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", bucket))])
+    error_message = "They are names of buckets, without s3:// and without a path."
+  }
 }
 
 variable "figure_bucket" {
   description = "Name of the bucket that is made for the figures; null names it after deployment, account and region."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.figure_bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.figure_bucket))
+    error_message = "It is the name of a bucket, without s3:// and without a path, or null."
+  }
 }
 
 variable "figure_prefix" {
@@ -210,6 +235,11 @@ variable "allowed_hosts" {
   description = "Hosts that https:// matrices may come from (DPSS_ALLOWED_HOSTS); empty is the portals' and their storage."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for host in var.allowed_hosts : can(regex("^\\.?([a-z0-9-]+\\.)+[a-z][a-z0-9-]*$", host))])
+    error_message = "They are names of hosts, like data.example.org, or .example.org with its subdomains."
+  }
 }
 
 variable "schedule" {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.events.models import EventPattern
 
 from infra.simulation.policy import Policy
 from tests.infra.conftest import CALLERS, Deployment
@@ -227,6 +228,37 @@ def test_somebody_is_told_of_all_that_goes_wrong(deployment: Deployment) -> None
         *("dead-letters", "missed-runs", "oldest-message", "producer-failed", "workers-crash"),
         *("no-run", "no-publish"),
     }
+
+
+@pytest.mark.parametrize(
+    ("side", "stopped", "counts"),
+    [
+        ("producer", {"stopCode": "EssentialContainerExited", "containers": {"exitCode": 1}}, True),
+        ("producer", {"stopCode": "TaskFailedToStart", "containers": {"name": "producer"}}, True),
+        ("producer", {"stopCode": "EssentialContainerExited", "containers": {"exitCode": 0}}, False),
+        ("worker", {"stopCode": "EssentialContainerExited", "containers": {"exitCode": 137}}, True),
+        ("worker", {"stopCode": "TaskFailedToStart", "containers": {"name": "worker"}}, True),
+        ("worker", {"stopCode": "SpotInterruption", "containers": {"exitCode": 0}}, False),
+        ("worker", {"stopCode": "ServiceSchedulerInitiated", "containers": {"exitCode": 0}}, False),
+    ],
+)
+def test_tasks_that_ended_badly_are_told_from_others(
+    deployment: Deployment, side: str, stopped: dict[str, Any], *, counts: bool
+) -> None:
+    """As moto understands the patterns of rules. It does not look into lists, as ECS's of containers is."""
+    name = deployment.outputs["cluster"]
+    cluster = deployment.client("ecs").describe_clusters(clusters=[name])["clusters"][0]["clusterArn"]
+    patterns = {
+        each: json.loads(deployment.client("events").describe_rule(Name=f"{name}-{each}-failed")["EventPattern"])
+        for each in ("producer", "worker")
+    }
+    group = {"producer": f"family:{name}-producer", "worker": f"service:{deployment.outputs['worker_service']}"}[side]
+    detail = {"clusterArn": cluster, "lastStatus": "STOPPED", "group": group, **stopped}
+    event: Any = {"source": "aws.ecs", "detail-type": "ECS Task State Change", "detail": detail}
+
+    matching = {each for each, pattern in patterns.items() if EventPattern(None, pattern).matches_event(event)}
+
+    assert matching == ({side} if counts else set())
 
 
 def test_a_second_plan_has_nothing_to_change(deployment: Deployment) -> None:

@@ -11,6 +11,9 @@ image_tag = "1.1.0"
 # source_name   = "canned"
 # matrix_bucket = "my-matrices"
 
+# schedule       = "cron(0 3 * * ? *)" # UTC
+# index_schedule = "cron(0 9 * * ? *)"
+
 worker_max_tasks    = 50
 worker_spot_percent = 80
 

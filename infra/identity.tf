@@ -104,18 +104,15 @@ data "aws_iam_policy_document" "producer" {
   }
 
   statement {
-    sid       = "ReadManifests"
+    sid       = "ReadRecords"
     actions   = ["s3:GetObject"]
     resources = ["${local.figure_bucket_arn}/${var.figure_prefix}*"]
   }
 
   statement {
-    sid     = "WritePages"
-    actions = ["s3:PutObject"]
-    resources = [
-      "${local.figure_bucket_arn}/${var.figure_prefix}index.html",
-      "${local.figure_bucket_arn}/${var.figure_prefix}*/index.html",
-    ]
+    sid       = "WriteIndex" # projects' own pages are the workers'
+    actions   = ["s3:PutObject"]
+    resources = ["${local.figure_bucket_arn}/${var.figure_prefix}index.html"]
   }
 }
 
@@ -279,7 +276,7 @@ resource "aws_iam_role_policy" "schedule" {
   policy = data.aws_iam_policy_document.schedule.json
 }
 
-# Operators: what `status`, `enqueue` and `dlq` call; to be attached to whoever looks after the fleet
+# Operators: what `run`, `enqueue`, `status`, `dlq` and `gallery` call; to be attached to whoever looks after the fleet
 
 data "aws_iam_policy_document" "operator" {
   # checkov:skip=CKV_AWS_356: CloudWatch's metrics know no resource
@@ -311,6 +308,12 @@ data "aws_iam_policy_document" "operator" {
     sid       = "ReadMatricesAndFigures"
     actions   = ["s3:GetObject"]
     resources = ["${local.matrix_bucket_arn}/*", "${local.figure_bucket_arn}/${var.figure_prefix}*"]
+  }
+
+  statement {
+    sid       = "WriteIndex"
+    actions   = ["s3:PutObject"]
+    resources = ["${local.figure_bucket_arn}/${var.figure_prefix}index.html"]
   }
 }
 

@@ -1,17 +1,35 @@
-# EventBridge Scheduler starts the producer. Its retries and dead letters are those of the call: a task that started and
-# failed is seen by its exit code (observability.tf).
+# EventBridge Scheduler starts the producer: to send what is due, and to list anew what the workers made of it. Its
+# retries and dead letters are those of the call: a task that started and failed is seen by its exit code
+# (observability.tf).
 
 resource "aws_scheduler_schedule_group" "fleet" {
   name = local.name
 }
 
-resource "aws_scheduler_schedule" "daily_run" {
+locals {
+  schedules = {
+    daily-run = {
+      description = "Sends the projects that are due to the workers"
+      expression  = var.schedule
+      command     = ["run"]
+    }
+    index = {
+      description = "The page that lists all projects, once the workers are done with the daily run"
+      expression  = var.index_schedule
+      command     = ["gallery"]
+    }
+  }
+}
+
+resource "aws_scheduler_schedule" "producer" {
   # checkov:skip=CKV_AWS_297: it holds names of ours and no secret; AWS's own key encrypts it
-  name                         = "${local.name}-daily-run"
-  description                  = "Sends the projects that are due to the workers"
+  for_each = local.schedules
+
+  name                         = "${local.name}-${each.key}"
+  description                  = each.value.description
   group_name                   = aws_scheduler_schedule_group.fleet.name
   state                        = var.schedule_enabled ? "ENABLED" : "DISABLED"
-  schedule_expression          = var.schedule
+  schedule_expression          = each.value.expression
   schedule_expression_timezone = "UTC"
 
   flexible_time_window {
@@ -21,6 +39,7 @@ resource "aws_scheduler_schedule" "daily_run" {
   target {
     arn      = aws_ecs_cluster.fleet.arn
     role_arn = aws_iam_role.schedule.arn
+    input    = jsonencode({ containerOverrides = [{ name = "producer", command = each.value.command }] })
 
     ecs_parameters {
       task_definition_arn     = aws_ecs_task_definition.producer.arn

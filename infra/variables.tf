@@ -253,8 +253,19 @@ variable "schedule" {
   }
 }
 
+variable "index_schedule" {
+  description = "When the index of all projects is written once more, for the workers to be done with the daily run by then."
+  type        = string
+  default     = "cron(0 9 * * ? *)"
+
+  validation {
+    condition     = can(regex("^(cron|rate)\\(.+\\)$", var.index_schedule))
+    error_message = "It is cron(…) or rate(…)."
+  }
+}
+
 variable "schedule_enabled" {
-  description = "Whether the daily run happens; without it, projects are sent by hand."
+  description = "Whether both schedules are on; without them, projects are sent by hand."
   type        = bool
   default     = true
 }

@@ -83,19 +83,22 @@ def test_the_daily_run_and_a_worker_publish_figures_and_bury_what_is_damaged(
     assert f"{PUBLISHED}/manifest.json" in keys
     assert any(key.endswith("/violin.png") for key in keys)
     assert f"{CUT_SHORT}/failure.json" in keys
+    assert {"index.html", f"{PUBLISHED}/index.html"} <= keys
     assert not any(key.startswith(BLACKLISTED) for key in keys)
 
 
-def test_an_operator_sees_the_dead_letter_and_why(deployment: Deployment) -> None:
+def test_an_operator_sees_the_dead_letter_and_why_and_writes_the_index(deployment: Deployment) -> None:
     environ = deployment.environ("operator", **deployment.outputs["environ"])
 
     letters = process("producer.cli", "dlq", "list", "--json", environ=environ)
     status = process("producer.cli", "status", "--json", environ=environ)
+    index = process("producer.cli", "gallery", "--json", environ=environ)
 
     assert letters.returncode == 0, letters.stderr
     assert '"corrupt_matrix"' in letters.stdout
     assert status.returncode == 0, status.stderr
     assert "corrupt_matrix" in status.stdout
+    assert index.returncode == 0, index.stderr
 
 
 def test_each_call_was_one_that_its_role_allows(deployment: Deployment) -> None:
@@ -124,7 +127,7 @@ def test_no_role_may_more_than_the_contract_says(deployment: Deployment) -> None
             *("sqs:ReceiveMessage", "sqs:SendMessage"),
         },
         "operator": {
-            *("cloudwatch:GetMetricStatistics", "s3:GetObject", "s3:ListBucket"),
+            *("cloudwatch:GetMetricStatistics", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
             *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
             *("sqs:ReceiveMessage", "sqs:SendMessage"),
         },
@@ -216,6 +219,20 @@ def test_the_simulation_has_the_numbers_that_were_applied(deployment: Deployment
     assert alarms[f"{name}-sleep"]["EvaluationPeriods"] == policy.sleep_after_minutes
     assert alarms[f"{name}-wake"]["AlarmActions"] == [policies["wake"]["PolicyARN"]]
     assert alarms[f"{name}-sleep"]["AlarmActions"] == [policies["sleep"]["PolicyARN"]]
+
+
+def test_the_producer_is_started_for_the_daily_run_and_for_the_index(deployment: Deployment) -> None:
+    scheduler, group = deployment.client("scheduler"), deployment.outputs["cluster"]
+    targets = [
+        scheduler.get_schedule(GroupName=group, Name=each["Name"])["Target"]
+        for each in scheduler.list_schedules(GroupName=group)["Schedules"]
+    ]
+
+    commands = [json.loads(target["Input"])["containerOverrides"][0]["command"] for target in targets]
+
+    assert sorted(commands) == [["gallery"], ["run"]]
+    assert {target["DeadLetterConfig"]["Arn"] for target in targets} == {queue(deployment, "missed-runs")["QueueArn"]}
+    assert all(target["RetryPolicy"]["MaximumRetryAttempts"] for target in targets)
 
 
 def test_somebody_is_told_of_all_that_goes_wrong(deployment: Deployment) -> None:

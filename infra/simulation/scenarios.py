@@ -77,7 +77,7 @@ def span(seconds: float | None) -> str:
     """For people: two digits that matter."""
     if seconds is None or math.isinf(seconds):
         return NEVER
-    for unit, size in (("a", 365.25 * 24 * HOUR), ("d", 24 * HOUR), ("h", HOUR), ("min", 60)):
+    for unit, size in (("years", 365.25 * 24 * HOUR), ("days", 24 * HOUR), ("h", HOUR), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.0f} s"

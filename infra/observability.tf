@@ -191,7 +191,7 @@ resource "aws_cloudwatch_metric_alarm" "no_run" {
   count = var.schedule_enabled ? 1 : 0
 
   alarm_name          = "${local.name}-no-run"
-  alarm_description   = "No daily run came to its end for more than a day, however the schedule stands."
+  alarm_description   = "No daily run came to its end for more than a day; so it is before the first."
   namespace           = local.own_metrics
   metric_name         = "ProjectsFound"
   dimensions          = { environ = var.environ }

@@ -33,7 +33,7 @@ demo: $(READY) ## the fleet on this machine: samples from queue to figures, kept
 	@exec $(BIN)/dpss-local demo $(ARGS) # exec: a signal to make is a signal to the demo
 
 test: $(READY) ## all tests; ARGS='-k sample' some of them
-	@exec $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/images $(ARGS) # long files first
+	@exec $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --ignore=tests/images $(ARGS) # long files first
 
 lint: $(STAMP) ## style, types, and who may import whom
 	$(BIN)/ruff check

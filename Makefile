@@ -12,8 +12,8 @@ ifeq ($(strip $(AWS_CA_BUNDLE)),)
 unexport AWS_CA_BUNDLE # AWS clients take an empty one for a file that is not there
 endif
 
-.PHONY: help install demo test lint format chaos bench bench-read bench-atlas fidelity bench-queue bench-producer \
-	bench-start fuzz simulate test-infra requirements
+.PHONY: help install kernels demo test lint format chaos bench bench-read bench-atlas fidelity bench-queue bench-producer \
+	bench-start fuzz simulate test-infra test-images requirements
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -28,6 +28,9 @@ $(STAMP): requirements/dev.txt pyproject.toml
 $(KERNELS): $(wildcard worker/matrices/*.py worker/stats/*.py) | $(STAMP)
 	@rm -f worker/*/__pycache__/*.nb[ic]
 	@touch $@
+
+kernels: $(READY) ## compile them now, and not when they are first called
+	@NUMBA_THREADING_LAYER=workqueue OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m worker.warm
 
 demo: $(READY) ## the fleet on this machine: samples from queue to figures, kept in .demo; ARGS=--fresh starts over
 	@exec $(BIN)/dpss-local demo $(ARGS) # exec: a signal to make is a signal to the demo

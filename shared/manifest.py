@@ -12,6 +12,13 @@ from shared import library_construction, pipeline
 from shared.messages import MatrixReference
 
 SCHEMA_VERSION: Final = 1
+REPRODUCIBILITY: Final = (
+    "The same input on the same machine, with the versions named here, gives the same bytes of statistics and tables.",
+    "On another processor, or with other versions of the libraries, UMAP positions and Leiden clusters can differ:"
+    " rounding differs, and these methods amplify it.",
+    "Compare groups of cells and their markers, not cluster numbers or coordinates.",
+)
+"""What can differ elsewhere."""
 
 
 class _Record(BaseModel):
@@ -95,6 +102,7 @@ class Pipeline(_Record):
     version: str = pipeline.VERSION
     parameters: dict[str, str | int | float] = Field(default_factory=lambda: dict(pipeline.PARAMETERS))
     seed: int = pipeline.SEED
+    reproducibility: tuple[str, ...] = REPRODUCIBILITY
 
 
 class Manifest(_Record):
@@ -138,7 +146,7 @@ class FailureRecord(_Record):
 
     def body(self) -> bytes:
         """The record as it is published."""
-        return self.model_dump_json(indent=1).encode()
+        return self.model_dump_json(indent=1, exclude=None if self.addresses else {"addresses"}).encode()
 
 
 class Versioned(Protocol):

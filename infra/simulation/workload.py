@@ -33,13 +33,13 @@ class SizeClass:
 
 
 SIZES: Final = (
-    SizeClass(3_000, 0.60, 4.6, 13.0, 20e6),
+    SizeClass(3_000, 0.60, 4.6, 33.0, 20e6),
     SizeClass(30_000, 0.25, 12.0, 193.0, 170e6),
     SizeClass(100_000, 0.12, 32.0, 817.0, 560e6),
     SizeClass(1_300_000, 0.03, 228.0, None, 7.3e9),
 )
-"""The shares are assumed: most projects small, one in thirty an atlas. 13 s is scanpy in a warm process (README), which
-is kind to 2019; 193 s and 817 s were measured on its system."""
+"""The shares are assumed: most projects small, one in thirty an atlas. 33, 193 and 817 s were measured on the system of
+2019."""
 
 
 def durations(projects: int, random: np.random.Generator, sizes: Sequence[SizeClass] = SIZES) -> Seconds:

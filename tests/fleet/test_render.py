@@ -42,6 +42,16 @@ def test_the_manifest_is_printed_for_programs(tmp_path: Path) -> None:
     assert json.loads(ended.stdout) == json.loads((tmp_path / "my-project/manifest.json").read_text())
 
 
+def test_the_same_file_gives_the_same_bytes_of_statistics_tables_and_figures(tmp_path: Path) -> None:
+    sample = str(SAMPLES / "chr21.homo_sapiens.h5")
+    manifests = [
+        json.loads(render(sample, "--out", str(tmp_path / name), "--project", "p", "--json").stdout) for name in "ab"
+    ]
+    one, other = (manifest["entities"] for manifest in manifests)
+    assert one[0]["libraries"][0]["tables"]
+    assert one == other  # each with its sha256
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -14,8 +14,8 @@ from shared.messages import MatrixReference
 SCHEMA_VERSION: Final = 1
 REPRODUCIBILITY: Final = (
     "The same input on the same machine, with the versions named here, gives the same bytes of statistics and tables.",
-    "On another processor, or with other versions of the libraries, UMAP positions and Leiden clusters can differ:"
-    " rounding differs, and these methods amplify it.",
+    "On another processor, or with other versions of the libraries, UMAP positions and Leiden clusters can differ.",
+    "Rounding differs there, and these methods amplify it.",
     "Compare groups of cells and their markers, not cluster numbers or coordinates.",
 )
 """What can differ elsewhere."""

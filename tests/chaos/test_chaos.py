@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.run import LOGS, Plan, run
 from tests.chaos.tally import lines, tally
 
-PLAN = Plan(seed=7, messages=14, workers=2, seconds=20, lease=4, torment_every=4, calm_seconds=180)
+PLAN = Plan(seed=7, messages=10, workers=2, seconds=14, lease=4, torment_every=4, calm_seconds=180)
 
 
 @pytest.mark.timeout(600)

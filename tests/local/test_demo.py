@@ -94,24 +94,25 @@ def follow(address: str, endings: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("command", "ending", "exit_code"),
+    ("command", "moment", "ending", "exit_code"),
     [
-        ([DPSS_LOCAL, "demo", "--state"], signal.SIGINT, 128 + signal.SIGINT),
+        ([DPSS_LOCAL, "demo", "--state"], "received", signal.SIGINT, 128 + signal.SIGINT),
         (
             ["make", "-C", str(ROOT), "-o", ".venv/.installed", "demo", f"BIN={SCRIPTS}"],
+            "started",
             signal.SIGTERM,
             -signal.SIGTERM,
         ),
     ],
-    ids=["ctrl-c", "sigterm-to-make"],
+    ids=["ctrl-c at work", "sigterm to make at the start"],
 )
 def test_a_demo_that_is_stopped_leaves_nothing_running(
-    command: list[str], ending: signal.Signals, exit_code: int, tmp_path: Path
+    command: list[str], moment: str, ending: signal.Signals, exit_code: int, tmp_path: Path
 ) -> None:
     log = tmp_path / "logs" / "worker-1.log"
     place = [f"ARGS=--state {tmp_path}"] if command[0] == "make" else [str(tmp_path)]
     with background(*command, *place) as process:
-        eventually(lambda: log.exists() and '"received"' in log.read_text())
+        eventually(lambda: log.exists() and f'"{moment}"' in log.read_text())
         children = descendants(process.pid)
         assert len(children) >= 2
         process.send_signal(ending)

@@ -7,7 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 from shared.pipeline import TOP_GENES
 from worker.matrices.matrix import CountBlock, Genes
@@ -113,7 +113,7 @@ def _ranked(inside: _Group, outside: _Group) -> tuple[Any, ...]:
         best,
         scores[best],
         _log_fold_changes(mean_in[best], mean_out[best]),
-        stats.false_discovery_control(p_values)[best],
+        adjusted(p_values)[best],
         mean_in[best],
         mean_out[best],
         inside.share[best],
@@ -133,6 +133,15 @@ def _welch(inside: Moments, outside: Moments) -> tuple[Doubles, Doubles]:
     scores[tested] = (inside.mean - outside.mean)[tested] / np.sqrt(error[tested])
     p_values[tested] = 2 * special.stdtr(freedom, -np.abs(scores[tested]))
     return scores, p_values
+
+
+def adjusted(p_values: Doubles) -> Doubles:
+    """For as many tests (Benjamini & Hochberg 1995). Own, since to import scipy.stats takes 0.4 s of each start."""
+    order = np.argsort(p_values)[::-1]
+    n_tests = len(p_values)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum.accumulate(p_values[order] * n_tests / np.arange(n_tests, 0, -1))
+    return adjusted
 
 
 def _log_fold_changes(mean_in: Doubles, mean_out: Doubles) -> Doubles:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.spatial.distance import pdist
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import adjusted_rand_score
 
@@ -106,6 +107,21 @@ def test_the_layout_keeps_neighbours_as_well_as_that_of_umap_learn(own: Summary,
     theirs = trustworthiness(scores, reference.obsm["X_umap"], n_neighbors=15)
     ours = trustworthiness(scores, own.embedding.coordinates, n_neighbors=15)
     assert ours > theirs - 0.01
+
+
+def test_clusters_lie_no_farther_apart_than_umap_learn_lays_them(own: Summary, reference: Any) -> None:
+    """By the spread of a cluster; a layout in which neighbours are together may have them anywhere."""
+    assert own.clusters is not None
+    assert own.embedding is not None
+    labels, large = own.clusters.labels, np.flatnonzero(own.clusters.sizes > 100)
+
+    def farthest(places: Any) -> float:
+        groups = [places[labels == cluster] for cluster in large]
+        spread = np.mean([group.std(axis=0) for group in groups])
+        return float(pdist([group.mean(axis=0) for group in groups]).max() / spread)
+
+    theirs = farthest(reference.obsm["X_umap"])
+    assert theirs / 1.4 < farthest(own.embedding.coordinates) < theirs * 1.4
 
 
 def test_the_curve_of_the_layout_is_that_of_umap_learn(reference: Any) -> None:

@@ -33,7 +33,7 @@ REPULSIONS = 5
 FARTHEST = np.float32(4)
 """A step moves a cell no farther than this along either axis (umap-learn's)."""
 LANES = 8
-"""Numbers of single precision that a processor computes with at once."""
+"""Numbers of single precision that a processor computes with at once; no fewer than REPULSIONS."""
 LOG_BEND = np.float32(0.43998434), np.float32(-0.2416965), np.float32(0.08231221)
 EXP_BEND = np.float32(-0.30466021), np.float32(-0.07925152)
 """log2(1 + x) is x, and 2**x is 1 + x, plus x (1 - x) times these polynomials, for x of 0 to 1 (Chebyshev fits)."""
@@ -104,8 +104,8 @@ def _optimize(
     """Move the ``heads`` in place: edges to ``tails`` pull, by chance as often as they are strong, random tails push.
 
     ``tails`` that are the ``heads`` are pulled as well; others stay. Stochastic gradient descent on the cross entropy,
-    with a step that falls to zero. What a cell draws in one epoch pushes it at once, not one after another as in
-    umap-learn: a processor computes pushes that do not wait for each other side by side.
+    with a step that falls to zero. The few cells drawn at each pull push at once, which a processor computes side by
+    side, and not one after another as in umap-learn. All of an epoch at once would hurl clusters twice as far apart.
     """
     a, b = curve
     indptr, indices, weights = edges
@@ -113,43 +113,38 @@ def _optimize(
     n_tails = np.uint64(len(tails))
     strongest = np.max(weights) * np.float32(2**-32)
     state = np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
-    most = REPULSIONS * np.max(indptr[1:] - indptr[:-1]) + LANES
-    away_x, away_y = np.empty(most, np.float32), np.empty(most, np.float32)
+    away_x, away_y = np.zeros(LANES, np.float32), np.zeros(LANES, np.float32)
     for epoch in range(epochs):
         rate = np.float32(step * (1 - epoch / epochs))
         for head in range(len(heads)):
-            x, y = heads[head]
-            drawn = 0
             for edge in range(indptr[head], indptr[head + 1]):
                 state = _drawn(state)
                 if np.float32(state >> np.uint64(32)) * strongest >= weights[edge]:
                     continue
-                drawn += REPULSIONS
                 tail = indices[edge]
+                x, y = heads[head]
                 dx, dy = x - tails[tail, 0], y - tails[tail, 1]
                 square = dx * dx + dy * dy
                 if square > 0:
                     strength = a * _power(square, b)
-                    pull = rate * np.float32(2) * b * strength / (square * (strength + np.float32(1)))
-                    step_x, step_y = _clipped(pull * dx), _clipped(pull * dy)
+                    pull = np.float32(2) * b * strength / (square * (strength + np.float32(1)))
+                    step_x, step_y = rate * _clipped(pull * dx), rate * _clipped(pull * dy)
                     x, y = x - step_x, y - step_y
                     if among_heads:
                         tails[tail, 0] += step_x
                         tails[tail, 1] += step_y
-            heads[head] = x, y  # which is no distance from itself, where it is drawn
-            for draw in range(drawn):
-                state = _drawn(state)
-                other = ((state >> np.uint64(32)) * n_tails) >> np.uint64(32)
-                away_x[draw], away_y[draw] = x - tails[other, 0], y - tails[other, 1]
-            padded = (drawn + LANES - 1) // LANES * LANES
-            away_x[drawn:padded], away_y[drawn:padded] = 0, 0
-            push_x, push_y = _push(away_x[:padded], away_y[:padded], a, b)
-            heads[head] = x + rate * _clipped(push_x), y + rate * _clipped(push_y)
+                heads[head] = x, y  # which is no distance from itself, where it is drawn
+                for draw in range(REPULSIONS):
+                    state = _drawn(state)
+                    other = ((state >> np.uint64(32)) * n_tails) >> np.uint64(32)
+                    away_x[draw], away_y[draw] = x - tails[other, 0], y - tails[other, 1]
+                push_x, push_y = _push(away_x, away_y, a, b)
+                heads[head] = x + rate * push_x, y + rate * push_y
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _push(away_x: Floats, away_y: Floats, a: np.float32, b: np.float32) -> tuple[np.float32, np.float32]:
-    """The sum of the steps away from cells at these distances; one in the same place, as the padding is, does not."""
+    """The sum of the steps away from cells at these distances; there is none from the same place, as the padding is."""
     push_x, push_y = np.float32(0), np.float32(0)
     for other in range(len(away_x)):
         dx, dy = away_x[other], away_y[other]

@@ -285,3 +285,15 @@ def test_the_umap_says_that_places_and_clusters_are_from_a_sketch(tmp_path: Path
     assert len(extents) == 1
     assert canvas.x0 <= extents[0].x0 < extents[0].x1 <= canvas.x1
     assert f" Places and clusters are {words}." in figures["umap"].alt
+
+
+def test_the_umaps_sentence_says_in_which_cluster_the_example_gene_is() -> None:
+    what = summary(SOME_CELLS, 2)
+    assert what.clusters is not None
+    assert what.embedding is not None
+    only_in_second = what.clusters.labels.astype(np.float32)
+    what = replace(what, embedding=replace(what.embedding, example_expression=only_in_second))
+    with style.canvas(what, maps.UMAP_HEADING, maps.UMAP_HEIGHT) as figure:
+        told = maps.draw_umap(figure, what)
+    share = f"{100 * only_in_second.mean():.0f} %"
+    assert told.endswith(f" is found in {share} of the cells, of cluster 1 in 100 % and of cluster 0 in 0 %.")

@@ -60,7 +60,7 @@ def draw_umap(figure: Figure, summary: Summary) -> str:
         bar.outline.set_linewidth(0)
         bar.set_label("ln(1 + counts per 10,000)")
         panels[1].set_title(gene)
-        told = f" {gene} is found in {100 * float((values > 0).mean()):.0f} % of the cells."
+        told = _found_told(gene, values > 0, summary.clusters)
     for axes in panels:
         name_axes(axes)
     sketched = f" Places and clusters are {_sketch(summary.sketch_cells)}." if summary.sketch_cells else ""
@@ -121,6 +121,16 @@ def _label(axes: Axes, plane: Any, clusters: Clusters) -> None:
             fontweight="bold",
             path_effects=[effects.withStroke(linewidth=2, foreground="white")],
         )
+
+
+def _found_told(gene: str, found: Any, clusters: Clusters | None) -> str:
+    """In how many of the cells, (cells,), and where above all."""
+    told = f" {gene} is found in {100 * found.mean():.0f} % of the cells"
+    if clusters is None or len(clusters.sizes) == 1:
+        return f"{told}."
+    shares = 100 * (np.bincount(clusters.labels, found) / clusters.sizes)[: style.MOST_CLUSTERS]
+    most, least = int(shares.argmax()), int(shares.argmin())
+    return f"{told}, of cluster {most} in {shares[most]:.0f} % and of cluster {least} in {shares[least]:.0f} %."
 
 
 def _clusters_told(clusters: Clusters | None) -> str:

@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
+from matplotlib.typing import ColorType
 from PIL import Image
 
 from shared.keys import FigureName
@@ -23,6 +24,7 @@ from worker.figures.drawing import FIGURES, Drawing, FigureKind, draw
 from worker.stats.summary import Quality, Summary
 
 MOST_BYTES = 250_000
+LEAST_POINTS = 7  # 9.7 CSS pixels where a portal shows the figure 600 of them wide
 SOME_CELLS = 100
 KINDS = pytest.mark.parametrize("kind", FIGURES, ids=lambda kind: kind.name)
 CASES = {
@@ -35,7 +37,7 @@ CASES = {
 }
 
 
-def drawn(kind: FigureKind, what: Summary) -> tuple[list[tuple[str, Bbox]], Bbox, Image.Image]:
+def drawn(kind: FigureKind, what: Summary) -> tuple[list[tuple[Text, Bbox]], Bbox, Image.Image]:
     """Every text of a figure and where it is, less its arrow, the canvas, and what is seen.
 
     Ticks beyond an axis have no label.
@@ -50,7 +52,7 @@ def drawn(kind: FigureKind, what: Summary) -> tuple[list[tuple[str, Bbox]], Bbox
         beyond = {id(label) for axes in figure.axes for label in labels_beyond(axes)}
         found = [text for text in figure.findobj(Text) if isinstance(text, Text) and id(text) not in beyond]
         shown = [text for text in found if text.get_visible() and text.get_text().strip()]
-        extents = [(text.get_text(), Text.get_window_extent(text, renderer)) for text in shown]
+        extents = [(text, Text.get_window_extent(text, renderer)) for text in shown]
         return extents, Bbox(figure.bbox.get_points()), seen
 
 
@@ -71,11 +73,13 @@ def test_no_figure_is_blank_and_no_text_is_cut_off_or_covers_another(kind: Figur
     assert np.asarray(seen).std() > 5
     for text, box in texts:
         inside = Bbox.intersection(box, canvas)
-        assert inside is not None, f"{text!r} is outside"
-        assert inside.width * inside.height > 0.98 * box.width * box.height, f"{text!r} is cut off"
+        assert inside is not None, f"{text} is outside"
+        assert inside.width * inside.height > 0.98 * box.width * box.height, f"{text} is cut off"
+        assert float(text.get_fontsize()) >= LEAST_POINTS, f"{text} is too small"
+        assert contrast(text.get_color(), "white") > 4.5, f"{text} is too faint"  # WCAG 2.2, AA
     for (one, box), (other, another) in itertools.combinations(texts, 2):
         shared = Bbox.intersection(box, another)
-        assert shared is None or shared.width < 2 or shared.height < 3, f"{one!r} and {other!r} overlap"
+        assert shared is None or shared.width < 2 or shared.height < 3, f"{one} and {other} overlap"
 
 
 def test_the_largest_pictures_are_small_and_of_the_size_that_is_told(tmp_path: Path) -> None:
@@ -124,6 +128,22 @@ def test_a_hostile_name_is_drawn_as_it_stands(name: str, tmp_path: Path) -> None
     assert len(made.figures) == len(FIGURES)
     for figure in made.figures:
         assert figure.alt.isprintable()
+
+
+def test_the_number_of_a_cluster_stands_on_it_or_a_line_leads_there() -> None:
+    what = summary(n_clusters=40)
+    assert what.clusters is not None
+    assert what.embedding is not None
+    places, width = what.embedding.coordinates, np.ptp(what.embedding.coordinates, axis=0)
+    with style.canvas(what, maps.UMAP_HEADING, maps.UMAP_HEIGHT) as figure:
+        maps.draw_umap(figure, what)
+        numbers = [text for text in figure.axes[0].texts if isinstance(text, Annotation)]
+        for number in numbers:
+            (cell,) = np.flatnonzero((places == number.xy).all(axis=1))
+            assert number.get_text() == str(what.clusters.labels[cell])
+            away = np.abs(np.subtract(number.get_position(), number.xy)) / width
+            assert number.arrow_patch or away.max() < 0.1, number
+    assert len(numbers) == 40
 
 
 def test_a_cluster_has_exactly_its_colour_in_every_figure_of_cells(tmp_path: Path) -> None:
@@ -188,13 +208,13 @@ def test_text_stands_out_from_the_background() -> None:
     assert contrast(style.ACCENT, "white") > 3  # the same, graphics
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(one: ColorType, other: ColorType) -> float:
     """Contrast ratio by WCAG 2.2, 1 to 21."""
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
-def luminance(colour: str) -> float:
+def luminance(colour: ColorType) -> float:
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
@@ -281,7 +301,7 @@ def test_the_umap_says_that_places_and_clusters_are_from_a_sketch(tmp_path: Path
     texts, canvas, _ = drawn(umap, sketched)
     figures = {figure.name: figure for figure in draw(sketched, tmp_path, ("png",)).figures}
 
-    extents = [extent for text, extent in texts if words in text]
+    extents = [extent for text, extent in texts if words in text.get_text()]
     assert len(extents) == 1
     assert canvas.x0 <= extents[0].x0 < extents[0].x1 <= canvas.x1
     assert f" Places and clusters are {words}." in figures["umap"].alt

@@ -30,7 +30,7 @@ def grid(n_clusters: int, stem: str) -> MarkerGrid:
     rows = min(n_clusters, GRID_CLUSTERS)
     marks = np.sort(np.arange(max(rows, GRID_GENES)) % rows).astype(np.int32)
     share = np.random.default_rng(1).uniform(0, 1, (rows, len(marks)))
-    return MarkerGrid(names(len(marks), stem), marks, 3 * share, share)
+    return MarkerGrid(names(len(marks), "id-"), names(len(marks), stem), marks, 3 * share, share)
 
 
 def types(clusters: "np.ndarray[tuple[int], np.dtype[np.int32]]", count: int) -> CellTypes:

@@ -77,6 +77,21 @@ def test_a_gene_named_with_tabs_and_quotes_stays_in_its_column(tmp_path: Path) -
     assert genes["symbol"].tolist() == [f'a\tb\n"c{number}' for number in range(20)]
 
 
+def test_a_gene_named_like_a_formula_is_text_in_a_spreadsheet(tmp_path: Path) -> None:
+    write_tables(summary(gene_stem="=cmd|' /C calc'!A"), tmp_path)
+    genes = pd.read_csv(tmp_path / "markers.tsv", sep="\t")
+    assert genes["symbol"].str.startswith("'=cmd").all()
+    assert genes["log2_fold_change"].dtype == float  # numbers below zero are numbers
+
+
+def test_the_dot_plots_table_has_each_genes_id(tmp_path: Path) -> None:
+    what = summary(n_clusters=4)
+    write_tables(what, tmp_path)
+    genes = pd.read_csv(tmp_path / "marker_dot_plot.tsv", sep="\t")
+    assert what.markers is not None
+    assert genes["gene_id"].drop_duplicates().tolist() == what.markers.grid.ids.tolist()
+
+
 def test_the_same_summary_gives_the_same_tables(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in "ab"]
     for folder in folders:

@@ -15,6 +15,7 @@ from worker.stats.summary import CellTypes, MarkerGrid, Markers, Strings, Summar
 
 ROWS_PER_GROUP: Final = 100_000
 """Cells of a Parquet row group, so that writing needs little memory whatever their number."""
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 CELL_SCHEMA: Final = pa.schema(
     [
         ("cell_id", pa.string()),
@@ -74,7 +75,7 @@ def write_tables(summary: Summary, folder: Path) -> WrittenTables:
 
 _TOP: Final = ("mean_percent", "lower_whisker", "quartile_1", "median", "quartile_3", "upper_whisker")
 _VARIABLE: Final = ("log_mean", "log_dispersion", "normalised_dispersion")
-_GRID: Final = ("symbol", "marks_cluster", "cluster", "mean", "share")
+_GRID: Final = ("gene_id", "symbol", "marks_cluster", "cluster", "mean", "share")
 _MARKERS: Final = (
     "score",
     "log2_fold_change",
@@ -93,9 +94,16 @@ def _write(folder: Path, name: TableName, header: Sequence[str], rows: Iterable[
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(header)
         for row in rows:
-            writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row])
+            writer.writerow([_as_written(value) for value in row])
             count += 1
     return WrittenTable(name, path, count)
+
+
+def _as_written(value: Any) -> Any:
+    """Numbers by six digits; text that a spreadsheet would compute behind a quote (OWASP, CSV injection)."""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA_STARTS) else value
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _top_rows(top: TopGenes) -> Iterator[Sequence[Any]]:
@@ -129,7 +137,7 @@ def _marker_rows(markers: Markers) -> Iterator[Sequence[Any]]:
 def _grid_rows(grid: MarkerGrid) -> Iterator[Sequence[Any]]:
     for gene, cluster in np.ndindex(grid.means.T.shape):
         values = (float(grid.means[cluster, gene]), float(grid.shares[cluster, gene]))
-        yield grid.symbols[gene], grid.marks[gene], cluster, *values
+        yield grid.ids[gene], grid.symbols[gene], grid.marks[gene], cluster, *values
 
 
 def _write_cells(summary: Summary, path: Path) -> WrittenTable:

@@ -57,7 +57,8 @@ def _grid(best: npt.NDArray[np.intp], sums: Doubles, clusters: Clusters, genes: 
         taken |= dict.fromkeys(free[:each], cluster)
     chosen, sizes = np.array(list(taken)), clusters.sizes[:n_clusters, None]
     means, shares = (sums[kind, :n_clusters][:, chosen] / sizes for kind in (0, 2))
-    return MarkerGrid(genes.symbols[chosen], np.array(list(taken.values()), np.int32), means, shares)
+    marks = np.array(list(taken.values()), np.int32)
+    return MarkerGrid(genes.ids[chosen], genes.symbols[chosen], marks, means, shares)
 
 
 def _groups(sums_by_kind: Doubles, clusters: Clusters) -> Iterator[tuple[_Group, _Group]]:

@@ -118,11 +118,12 @@ class Markers:
 
 @dataclass(frozen=True, slots=True)
 class MarkerGrid:
-    """A few marker genes in every cluster: symbols and the cluster that each marks, (genes,).
+    """A few marker genes in every cluster: ids, symbols and the cluster that each marks, (genes,).
 
     ``means`` and ``shares`` (clusters, genes) as in Markers; of very many clusters, the largest.
     """
 
+    ids: Strings
     symbols: Strings
     marks: Integers
     means: Doubles

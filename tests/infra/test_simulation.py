@@ -173,6 +173,18 @@ def test_the_least_is_kept_when_there_is_nothing_to_do() -> None:
     assert outcome.minutes[-1].tasks == 2
 
 
+def test_tracking_adds_workers_after_three_minutes_and_takes_them_away_after_fifteen() -> None:
+    scaler = Autoscaler(replace(POLICY, worker_min_tasks=1))
+    many, few = 3 * POLICY.backlog_per_task, 3
+
+    assert [scaler.minute(60.0 * minute, many) for minute in range(9)] == [1] * 3 + [3] * 6
+    assert [scaler.minute(60.0 * minute, few) for minute in range(9, 30)] == [3] * 15 + [1] * 6
+
+
+def test_a_worker_with_two_slots_is_wanted_for_twice_the_messages() -> None:
+    assert replace(POLICY, worker_slots=2).backlog_per_task == 2 * POLICY.backlog_per_task
+
+
 def test_the_last_datapoint_without_a_worker_takes_back_none_that_was_woken() -> None:
     scaler = Autoscaler(POLICY)
     scaler.minute(0.0, 3_000)

@@ -1,6 +1,7 @@
 """The model of queue, policies and workers: what it promises whatever the scenario."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,14 @@ def test_a_variable_that_is_gone_is_named(tmp_path: Path) -> None:
 def test_the_run_and_the_grace_are_those_of_the_terraform() -> None:
     assert f'"cron(0 {RUN_AT // HOUR:.0f} ' in (ROOT / "infra" / "variables.tf").read_text()
     assert f"grace_seconds = {GRACE_SECONDS:.0f}\n" in (ROOT / "infra" / "worker.tf").read_text()
+
+
+def test_a_count_of_messages_in_flight_that_sqs_leaves_out_is_none_in_flight() -> None:
+    terraform = "".join(path.read_text() for path in (ROOT / "infra").glob("*.tf"))
+    expressions = re.findall(r'expression += "(.*\bin_flight\b.*)"', terraform)
+
+    assert len(expressions) >= 3
+    assert [each for each in expressions if "in_flight" in each.replace("FILL(in_flight, 0)", "")] == []
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,8 @@ class Fleet:
         *,
         protection: bool = True,
     ) -> None:
+        if policy.worker_slots != 1:
+            raise ValueError(f"worker_slots is {policy.worker_slots}: the model knows only workers of one slot")
         self._policy = policy
         self._scenario = scenario
         self._durations = durations.tolist()

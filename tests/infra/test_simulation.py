@@ -194,6 +194,11 @@ def test_a_worker_with_two_slots_is_wanted_for_twice_the_messages() -> None:
     assert replace(POLICY, worker_slots=2).backlog_per_task == 2 * POLICY.backlog_per_task
 
 
+def test_workers_of_several_slots_are_refused_rather_than_shown_as_if_they_had_one() -> None:
+    with pytest.raises(ValueError, match="worker_slots is 2"):
+        simulated(Scenario(1), replace(POLICY, worker_slots=2))
+
+
 def test_the_last_datapoint_without_a_worker_takes_back_none_that_was_woken() -> None:
     scaler = Autoscaler(POLICY)
     scaler.minute(0.0, 3_000)

@@ -218,7 +218,7 @@ resource "aws_cloudwatch_metric_alarm" "no_publish" {
   metric_query {
     id          = "fruitless"
     label       = "An hour with work, and nothing published"
-    expression  = "IF(visible + in_flight > 0 AND FILL(published, 0) < 1, 1, 0)"
+    expression  = "IF(visible + FILL(in_flight, 0) > 0 AND FILL(published, 0) < 1, 1, 0)"
     return_data = true
   }
 

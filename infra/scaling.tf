@@ -17,6 +17,8 @@ locals {
   # By desired tasks, not running ones: those that start up are asked for already, and would be asked for again.
   desired = "FILL(desired, 0)"
 
+  # SQS may leave out the count of messages in flight where there is none; that of visible ones it leaves out when it is
+  # late, or the queue sleeps, and then nothing is known.
   queue_dimensions   = { QueueName = local.queues.work.name }
   service_dimensions = { ClusterName = aws_ecs_cluster.fleet.name, ServiceName = aws_ecs_service.worker.name }
 
@@ -142,7 +144,7 @@ resource "aws_appautoscaling_policy" "track" {
       metrics {
         id          = "backlog_per_task"
         label       = "Messages for each worker"
-        expression  = "IF(visible + in_flight > 0, visible + in_flight, 1) / IF(${local.desired} > 0, ${local.desired}, 1)"
+        expression  = "IF(visible + FILL(in_flight, 0) > 0, visible + FILL(in_flight, 0), 1) / IF(${local.desired} > 0, ${local.desired}, 1)"
         return_data = true
       }
 
@@ -210,7 +212,7 @@ resource "aws_cloudwatch_metric_alarm" "sleep" {
   metric_query {
     id          = "backlog"
     label       = "Messages, visible and in flight"
-    expression  = "visible + in_flight"
+    expression  = "visible + FILL(in_flight, 0)"
     return_data = true
   }
 

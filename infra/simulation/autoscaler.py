@@ -70,8 +70,9 @@ class Autoscaler:
         return self._policy.clamped(max(asked, default=self.desired))
 
     def _wake(self) -> int | None:
+        """Takes none back: a datapoint of the time before workers were asked for comes within the cooldown."""
         unattended = self._seen[-1].unattended
-        return self._policy.woken(unattended) if unattended else None
+        return max(self.desired, self._policy.woken(unattended)) if unattended else None
 
     def _track(self, now: float) -> int | None:
         """In proportion, upwards and then, more slowly, downwards; from zero there is no proportion."""

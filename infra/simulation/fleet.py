@@ -15,12 +15,15 @@ from infra.simulation.prices import HOUR, TaskPrice
 from infra.simulation.workload import Seconds
 
 DAY: Final = 24 * HOUR
-START_SECONDS: Final = (45.0, 90.0)
-"""From being asked for to the first receive: Fargate's host and network, a large image, imports; assumed."""
+START_SECONDS: Final = (60.0, 120.0)
+"""From being asked for to the first receive; assumed. Others saw Fargate start an image of 413 MB in 53 to 62 s
+(elasticscale.com, 2024); from there to the first receive it is some ten seconds (`make test-images`)."""
 SPOT_INTERRUPTIONS_PER_HOUR: Final = 0.05
 """Of one task on Spot; assumed, AWS publishes none for Fargate."""
 GRACE_SECONDS: Final = 90.0
 """That a worker told to stop works on (infra/worker.tf)."""
+IDLE_SECONDS: Final = 900.0
+"""From so long after the last message on, what is spent is spent on idleness."""
 
 
 @dataclass(slots=True)
@@ -60,7 +63,7 @@ class Outcome:
     released: int = 0
     busy_killed: int = 0
     cost: float = 0.0
-    asleep_cost: float = 0.0
+    idle_cost: float = 0.0
     minutes: list[Minute] = field(default_factory=list)
 
     @property
@@ -106,6 +109,8 @@ class Fleet:
         *,
         protection: bool = True,
     ) -> None:
+        if policy.worker_slots != 1:
+            raise ValueError(f"worker_slots is {policy.worker_slots}: the model knows only workers of one slot")
         self._policy = policy
         self._scenario = scenario
         self._durations = durations.tolist()
@@ -123,6 +128,7 @@ class Fleet:
         self._stopping = 0
         self._idle: dict[int, None] = {}
         self._spent = 0.0
+        self._last_work = -math.inf
         self._reported = False
         self.outcome = Outcome(scenario.projects)
 
@@ -271,8 +277,10 @@ class Fleet:
     def _record(self) -> None:
         cost, outcome = self._cost(), self.outcome
         outcome.most_tasks = max(outcome.most_tasks, len(self._tasks))
-        if outcome.asleep is not None:
-            outcome.asleep_cost += cost - outcome.minutes[-1].cost
-        elif not self._tasks and outcome.drained is not None:
+        if self.backlog:
+            self._last_work = self._now
+        elif self._now - self._last_work > IDLE_SECONDS and outcome.minutes:
+            outcome.idle_cost += cost - outcome.minutes[-1].cost
+        if not self._tasks and outcome.drained is not None and outcome.asleep is None:
             outcome.asleep = self._now - self._scenario.at
         outcome.minutes.append(Minute(self._now, self.backlog, len(self._tasks), cost))

@@ -7,9 +7,10 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from infra.simulation.autoscaler import PERIOD_SECONDS
 from infra.simulation.fleet import Minute
 from infra.simulation.prices import HOUR
-from infra.simulation.scenarios import NEVER, Shown, cost_2019_per_thousand, seconds_2019, span
+from infra.simulation.scenarios import NEVER, Shown, cost_2019_per_thousand, span
 
 HEADINGS: Final = (
     "projects",
@@ -20,17 +21,18 @@ HEADINGS: Final = (
     "Spot interruptions",
     "busy workers killed by scaling",
     "cost",
-    "of it when idle",
+    "of it idle",
     f"for 1,000 (2019: ${cost_2019_per_thousand():.2f})",
     "2019: all done after",
 )
 PICTURED: Final = {
-    "100 are due": 24.0,
-    "10,000 are due": 24.0,
+    "100 are due": 1.0,
+    "10,000 are due": 1.0,
     "1,000,000, limit 400": 24.0,
-    "10,000 at once by hand": 1.5,
+    "10,000 at once by hand": 1.0,
 }
-"""Days in the picture, and how many hours of them: from midnight or, of less than a day, from the first message."""
+"""Days in the picture, and how many hours of them: from midnight or, of less than a day, from the first message: with
+it begins all that happens."""
 WORK, TASKS, COST = "#0072b2", "#d55e00", "#009e73"
 
 
@@ -54,9 +56,9 @@ def _cells(shown: Shown) -> list[str]:
         f"{outcome.interrupted:,}",
         f"{outcome.busy_killed:,}",
         f"${outcome.cost:,.2f}",
-        f"${outcome.asleep_cost:,.2f}",
+        f"${outcome.idle_cost:,.2f}",
         f"${outcome.cost_per_thousand:.2f}" if outcome.done else NEVER,
-        span(seconds_2019(outcome.projects)) if outcome.projects else NEVER,
+        span(shown.seconds_2019) if outcome.projects else NEVER,
     ]
 
 
@@ -70,13 +72,16 @@ def picture(days: Sequence[Shown], path: Path) -> None:
             _column([row[column] for row in rows], shown, PICTURED[shown.day.name])
         for row, label in zip(rows, ("messages", "workers", "cost, $"), strict=True):
             row[0].set_ylabel(label)
-        figure.suptitle("A day of the fleet by infra/scaling.tf: simulated", fontsize=11)
+        figure.suptitle(
+            "The fleet by infra/scaling.tf, simulated; in all hours that are not shown: nothing, at no cost",
+            fontsize=11,
+        )
         figure.savefig(path, dpi=80, metadata={"Software": None})
 
 
 def _column(axes: Sequence[Any], shown: Shown, hours: float) -> None:
     whole = hours >= 24  # noqa: PLR2004 - a day
-    began = 0.0 if whole else shown.day.scenario.at
+    began = 0.0 if whole else shown.day.scenario.at // PERIOD_SECONDS * PERIOD_SECONDS
     minutes = [minute for minute in shown.outcome.minutes if began <= minute.at <= began + hours * HOUR]
     at = [(minute.at - began) / HOUR * (1 if whole else 60) for minute in minutes]
     for axis, color, values in zip(axes, (WORK, TASKS, COST), _series(minutes), strict=True):

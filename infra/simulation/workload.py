@@ -1,12 +1,12 @@
 """How large projects are, and how long each takes: measured where there is a measure, assumed where it says so."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+Classes = npt.NDArray[np.int64]
 Seconds = npt.NDArray[np.float64]
 
 BYTES_PER_SECOND: Final = 100e6
@@ -42,14 +42,22 @@ SIZES: Final = (
 2019."""
 
 
-def durations(projects: int, random: np.random.Generator, sizes: Sequence[SizeClass] = SIZES) -> Seconds:
-    """How long each of ``projects`` takes a worker, from receipt to deletion of its message."""
-    typical = np.array([s.seconds + s.file_bytes / BYTES_PER_SECOND + SETTLE_SECONDS for s in sizes])
-    chosen = random.choice(len(sizes), size=projects, p=[s.share for s in sizes])
-    spread = random.lognormal(-(SPREAD**2) / 2, SPREAD, projects)
-    return typical[chosen] * spread
+def drawn(projects: int, random: np.random.Generator) -> Classes:
+    """The size class of each of ``projects``, as indices of SIZES."""
+    return random.choice(len(SIZES), size=projects, p=[size.share for size in SIZES])
 
 
-def mean_seconds_2019(sizes: Sequence[SizeClass] = SIZES) -> float:
-    """Of a project in the 2019 system; those that end out of memory count as nothing, which flatters it."""
-    return sum(s.share * s.seconds_2019 for s in sizes if s.seconds_2019 is not None)
+def durations(classes: Classes, random: np.random.Generator) -> Seconds:
+    """How long each project takes a worker, from receipt to deletion of its message."""
+    typical = np.array([s.seconds + s.file_bytes / BYTES_PER_SECOND + SETTLE_SECONDS for s in SIZES])
+    return typical[classes] * random.lognormal(-(SPREAD**2) / 2, SPREAD, len(classes))
+
+
+def seconds_2019(classes: Classes) -> float:
+    """Of all of them in turn in the 2019 system; those that end out of memory count as nothing, which flatters it."""
+    return float(np.array([size.seconds_2019 or 0.0 for size in SIZES])[classes].sum())
+
+
+def mean_seconds_2019() -> float:
+    """Of a project in the 2019 system."""
+    return sum(size.share * (size.seconds_2019 or 0.0) for size in SIZES)

@@ -3,12 +3,16 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from tests.fleet.conftest import below, eventually
 
 ROOT = Path(__file__).parents[2]
 BUILD_SECONDS = 1_800
@@ -17,6 +21,19 @@ HOSTS_OWN = ("/etc/pip.conf", "/etc/ssl/certs")
 ANYBODY = "4711:4711"
 """A user that no image knows."""
 BUILDAH = ("buildah", "--storage-driver=vfs")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A container: the client that waits for it, SIGTERM to its first process, and a command beside that."""
+
+    client: "subprocess.Popen[bytes]"
+    stop: Callable[[], object]
+    run: Callable[..., str]
+
+    def wait(self, seconds: float) -> int:
+        """The container's exit code."""
+        return self.client.wait(seconds)
 
 
 class Engine(Protocol):
@@ -33,14 +50,11 @@ class Engine(Protocol):
 
     def running(
         self, tag: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path, entrypoint: str = ""
-    ) -> "_Running":
+    ) -> AbstractContextManager[Running]:
         """A context with the running container, as ANYBODY, with a root that cannot be written to."""
 
     def written(self) -> list[str]:
         """Files outside /scratch that containers have written, as far as the engine let them."""
-
-
-type _Running = Any
 
 
 def engine() -> Engine:
@@ -82,17 +96,29 @@ class _Daemon:
     @contextmanager
     def running(
         self, tag: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path, entrypoint: str = ""
-    ) -> Iterator["subprocess.Popen[bytes]"]:
+    ) -> Iterator[Running]:
+        container = f"dpss-test-{uuid.uuid4().hex}"
         variables = [part for name, value in environ.items() for part in ("--env", f"{name}={value}")]
-        options = ["--rm", "--network", "host", "--read-only", "--tmpfs", "/scratch:mode=1777", "--user", ANYBODY]
+        options = [
+            "--name",
+            container,
+            "--rm",
+            "--network",
+            "host",
+            "--read-only",
+            "--tmpfs",
+            "/scratch:mode=1777",
+            "--user",
+            ANYBODY,
+        ]
         options += ["--entrypoint", entrypoint] if entrypoint else []
-        with (
-            log.open("wb") as stderr,
-            _ended(
-                subprocess.Popen([self.name, "run", *options, *variables, tag, *arguments], stderr=stderr)
-            ) as process,
-        ):
-            yield process
+        command = [self.name, "run", *options, *variables, tag, *arguments]
+        with log.open("wb") as stderr, _ended(subprocess.Popen(command, stderr=stderr)) as client:
+            yield Running(
+                client,
+                stop=lambda: _run(self.name, "kill", "--signal", "TERM", container),
+                run=lambda *beside: _run(self.name, "exec", container, *beside),
+            )
 
     def written(self) -> list[str]:
         return []  # --read-only: a write would have failed
@@ -126,7 +152,7 @@ class _Buildah:
     @contextmanager
     def running(
         self, tag: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path, entrypoint: str = ""
-    ) -> Iterator["subprocess.Popen[bytes]"]:
+    ) -> Iterator[Running]:
         container = _run(*BUILDAH, "from", "--pull=never", tag).strip()
         self.containers.append(container)
         variables = [part for name, value in environ.items() for part in ("--env", f"{name}={value}")]
@@ -134,11 +160,13 @@ class _Buildah:
         options = ("--isolation=chroot", "--network=host", "--user", ANYBODY, *variables)
         marker = Path(_run(*BUILDAH, "mount", container).strip()) / "begun"
         marker.touch()
-        with (
-            log.open("wb") as stderr,
-            _ended(subprocess.Popen([*BUILDAH, "run", *options, container, "--", *command], stderr=stderr)) as process,
-        ):
-            yield process
+        within = [*BUILDAH, "run", *options, container, "--"]
+        with log.open("wb") as stderr, _ended(subprocess.Popen([*within, *command], stderr=stderr)) as client:
+            yield Running(
+                client,
+                stop=lambda: _terminate(client.pid, command),
+                run=lambda *beside: _run(*within, *beside),
+            )
 
     def written(self) -> list[str]:
         found = []
@@ -151,6 +179,24 @@ class _Buildah:
         return [
             path for path in found if not path.startswith(("/etc/", "/run/"))
         ]  # buildah's own resolv.conf and so on
+
+
+def _terminate(client: int, command: Sequence[str]) -> None:
+    """SIGTERM to the process below ``client`` that is ``command`` itself, with no shell around it."""
+    wanted = b"".join(part.encode() + b"\0" for part in command)
+
+    def found() -> int | None:
+        return next((pid for pid in sorted(below(client)) if _command_line(pid) == wanted), None)
+
+    os.kill(eventually(found, "the container's own process"), signal.SIGTERM)
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        program, separator, arguments = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")
+    except OSError:
+        return b""
+    return program.rpartition(b"/")[2] + separator + arguments
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """``make test-images``: both images are built, and do the demo's work as a user who can write nowhere else."""
 
 import json
-import os
-import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from mypy_boto3_sqs import SQSClient
 from infra.local import emulator as local
 from infra.local import samples
 from infra.local.stack import Stack
-from tests.fleet.conftest import attributes_of, eventually, letters, parents
+from tests.fleet.conftest import attributes_of, eventually, letters
 from tests.images.engine import Engine, base_image, engine
 
 MATRICES = "project-assets/project-matrices/"
@@ -66,7 +64,7 @@ def said(log: Path, event: str) -> dict[str, Any] | None:
 
 
 def test_each_image_says_what_it_is_and_runs_as_nobody_in_particular(built: Engine) -> None:
-    for tag, command in ((PRODUCER, "producer.cli"), (WORKER, "worker.cli")):
+    for tag, command in ((PRODUCER, "producer"), (WORKER, "worker")):
         config = built.config(tag)
         assert config["Entrypoint"] == ["python", "-m", command]
         assert config["User"] == "10001:10001"
@@ -84,11 +82,11 @@ def test_the_demos_work_is_done_inside_them(built: Engine, fleet: Fleet) -> None
     samples.put(fleet.s3, fleet.stack.matrix_bucket, MATRICES, "blacklist")
     produced, worked = fleet.folder / "producer", fleet.folder / "worker"
 
-    with built.running(PRODUCER, ["run", "--blacklist"], fleet.environ, produced) as process:
-        assert process.wait(120) == 0, produced.read_text()
-    with built.running(WORKER, ["run", "--until-idle", "3"], fleet.environ, worked) as process:
+    with built.running(PRODUCER, ["run", "--blacklist"], fleet.environ, produced) as container:
+        assert container.wait(120) == 0, produced.read_text()
+    with built.running(WORKER, ["run", "--until-idle", "3"], fleet.environ, worked) as container:
         begun = time.time()
-        assert process.wait(600) == 0, worked.read_text()[-4_000:]
+        assert container.wait(600) == 0, worked.read_text()[-4_000:]
 
     expected = {project.id: project.failure for project in samples.PROJECTS if not project.blacklisted}
     failed = {
@@ -101,6 +99,7 @@ def test_the_demos_work_is_done_inside_them(built: Engine, fleet: Fleet) -> None
         if reason is None:
             body = fleet.s3.get_object(Bucket=fleet.stack.figure_bucket, Key=f"{FIGURES}{project}/manifest.json")
             assert json.load(body["Body"])["entities"], project
+    assert [line for line in worked.read_text().splitlines() if not line.startswith("{")] == []
     assert built.written() == []
     for event in ("received", "published"):
         found = said(worked, event)
@@ -110,44 +109,31 @@ def test_the_demos_work_is_done_inside_them(built: Engine, fleet: Fleet) -> None
 
 
 WARM = """
-import os, pathlib, tempfile
+import os, pathlib, runpy, tempfile
 from worker import kernels, limits
 os.environ.update(limits.THREADS | os.environ)
 kernels.adopt(os.environ, pathlib.Path(tempfile.mkdtemp()))
-adopted = pathlib.Path(os.environ[kernels.CACHE])
-before = {path.name for path in adopted.rglob("*.nbc")}
-import worker.warm
-assert before
-assert {path.name for path in adopted.rglob("*.nbc")} == before
+from numba.core import event
+compiled = event.RecordingListener()
+event.register("numba:compile", compiled)
+runpy.run_module("worker.warm", run_name="__main__")
+kept = {path.name.partition("-")[0] for path in pathlib.Path(os.environ[kernels.CACHE]).rglob("*.nbc")}
+assert {"market_text._parse", "text._parse", "components._add_pairs"} <= kept, kept
+assert not compiled.buffer, f"{len(compiled.buffer)} compilations begun and ended"
 """
 
 
 def test_no_kernel_is_compiled_that_the_image_brought_along(built: Engine, fleet: Fleet) -> None:
     log = fleet.folder / "warm"
-    with built.running(WORKER, ["-c", WARM], fleet.environ, log, entrypoint="python") as process:
-        assert process.wait(300) == 0, log.read_text()[-4_000:]
+    with built.running(WORKER, ["-c", WARM], fleet.environ, log, entrypoint="python") as container:
+        assert container.wait(300) == 0, log.read_text()[-4_000:]
 
 
 def test_a_worker_is_healthy_and_is_reached_by_the_signal_that_stops_it(built: Engine, fleet: Fleet) -> None:
     log = fleet.folder / "worker"
-    with built.running(WORKER, ["run"], fleet.environ, log) as process:
-        eventually(lambda: said(log, "started"), "a worker at work")
-        pid = eventually(worker_pid, "its process")
-        os.kill(pid, signal.SIGTERM)
-        told = time.monotonic()
-        assert process.wait(STOP_SECONDS) == 0, log.read_text()[-4_000:]
-        assert time.monotonic() - told < STOP_SECONDS
+    with built.running(WORKER, ["run"], fleet.environ, log) as container:
+        eventually(lambda: said(log, "ready"), "a worker at work")
+        container.run(*built.config(WORKER)["Healthcheck"]["Test"][1:])
+        container.stop()
+        assert container.wait(STOP_SECONDS) == 0, log.read_text()[-4_000:]
     assert built.written() == []
-
-
-def worker_pid() -> int | None:
-    """The worker's own process, with no shell around it, on this machine's count."""
-    for pid in parents():
-        try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            continue
-        program, *arguments = command.split(b"\0")
-        if program.endswith(b"python") and arguments[:3] == [b"-m", b"worker.cli", b"run"]:
-            return pid
-    return None

@@ -79,6 +79,7 @@ def test_columns_sort_both_ways_and_say_so(visit: Open, many: str) -> None:
         head = seen.page.get_by_role("columnheader", name="Cells")
         head.get_by_role("button").click()
         expect(head).to_have_attribute("aria-sort", "descending")
+        expect(head.get_by_role("button")).to_have_accessible_name("Cells")  # the arrow is for the eye
         expect(first.locator("[data-is=cells]")).to_have_text("9,999")
         head.get_by_role("button").click()
         expect(head).to_have_attribute("aria-sort", "ascending")
@@ -96,6 +97,8 @@ def test_the_list_is_turned_page_by_page(visit: Open, many: str) -> None:
         expect(seen.page.locator("#rows tr").first).to_contain_text("project-00050")
         expect(seen.page.get_by_role("status")).to_have_text("10,000 of 10,000 projects, 51 to 100 shown")
         expect(seen.page.get_by_role("table")).to_be_focused()
+        seen.page.get_by_role("button", name="Previous").click()
+        expect(seen.page.locator("#rows tr").first).to_contain_text("project-00000")
         seen.page.get_by_label("Search").fill("project-0000")
         expect(seen.page.get_by_role("status")).to_have_text("10 of 10,000 projects")
         expect(seen.page.get_by_role("button", name="Next")).to_be_hidden()
@@ -108,6 +111,25 @@ def test_a_project_is_found_and_opened_from_the_index_and_leads_back(visit: Open
         seen.page.keyboard.press("Enter")
         seen.page.get_by_role("link", name="p", exact=True).click()
         expect(seen.page).to_have_url(project)
+
+
+def test_who_comes_back_from_a_project_finds_the_list_as_the_filters_say(visit: Open, many: str) -> None:
+    with visit(many) as seen:
+        seen.page.get_by_label("Search").fill("project-0012")
+        seen.page.get_by_label("Species").select_option("Mus musculus")
+        expect(seen.page.get_by_role("status")).to_have_text("2 of 10,000 projects")
+        seen.page.goto("about:blank")
+        seen.page.go_back()
+        expect(seen.page.get_by_label("Search")).to_have_value("project-0012")
+        expect(seen.page.get_by_role("status")).to_have_text("2 of 10,000 projects")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_long_names_break_and_what_is_not_known_is_left_out(visit: Open, shelf: Shelf, width: str) -> None:
+    long = Row("p" * 128, "outdated", page=True, species=("s" * 64,), libraries=("L" * 64, "M" * 64), reason="timeout")
+    with visit(shelf.index(long), width=width) as seen:
+        assert seen.overflow() <= 0
+        assert seen.page.locator("#rows p").all_inner_texts() == ["timeout"]
 
 
 def test_keys_reach_everything_on_an_index(visit: Open, few: str) -> None:
@@ -131,7 +153,7 @@ def test_keys_reach_everything_on_a_project(visit: Open, project: str) -> None:
 def test_without_scripts_the_first_rows_are_there_and_nothing_that_does_not_work(visit: Open, many: str) -> None:
     with visit(many, scripts=False) as seen:
         expect(seen.page.locator("#rows tr")).to_have_count(SHOWN_ROWS)
-        expect(seen.page.get_by_text("Search, filters and further rows need JavaScript.")).to_be_visible()
+        expect(seen.page.get_by_text("Search, filters and sorting need JavaScript.")).to_be_visible()
         expect(seen.page.get_by_label("Search")).to_be_hidden()
         assert seen.page.get_by_role("button").count() == 0
 

@@ -11,6 +11,8 @@ from tests.pages.conftest import Open, Shelf, rows
 MANY = 10_000
 MOST_ELEMENTS = 1_500
 """In the index, however many projects there are: what a browser has to lay out."""
+A4_WIDTH, A4_HEIGHT = 718, 1_047
+"""CSS pixels of a sheet, less a margin of a centimetre."""
 
 every_look = pytest.mark.parametrize(("width", "scheme"), [(width, s) for width in WIDTHS for s in ("light", "dark")])
 
@@ -156,6 +158,17 @@ def test_without_scripts_the_first_rows_are_there_and_nothing_that_does_not_work
         expect(seen.page.get_by_text("Search, filters and sorting need JavaScript.")).to_be_visible()
         expect(seen.page.get_by_label("Search")).to_be_hidden()
         assert seen.page.get_by_role("button").count() == 0
+
+
+def test_on_paper_a_dark_page_is_light_and_two_figures_fit_on_a_sheet(visit: Open, project: str) -> None:
+    with visit(project, scheme="dark") as seen:
+        seen.page.emulate_media(media="print")
+        seen.page.set_viewport_size({"width": A4_WIDTH, "height": A4_HEIGHT})
+        assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        expect(seen.page.get_by_role("navigation")).to_have_count(0)
+        box = seen.page.locator("figure").first.bounding_box()
+        assert box is not None
+        assert box["height"] < A4_HEIGHT / 2
 
 
 def test_markup_in_a_manifest_stays_text(visit: Open, shelf: Shelf) -> None:

@@ -62,13 +62,15 @@ def test_ten_thousand_projects_are_fifty_rows_to_lay_out(visit: Open, many: str)
 def test_search_and_filters_narrow_the_list_and_say_how_far(visit: Open, many: str) -> None:
     with visit(many) as seen:
         status = seen.page.get_by_role("status")
-        seen.page.get_by_label("Search").fill("PROJECT-0123 sapiens")
+        seen.page.get_by_label("Search").fill("PROJECT-0123 HOMO")
         expect(status).to_have_text("3 of 10,000 projects")
         expect(seen.page.locator("#rows tr th")).to_have_text(["project-01230", "project-01236", "project-01233"])
         seen.page.get_by_label("Search").fill("")
         seen.page.get_by_label("Species").select_option("Mus musculus")
         seen.page.get_by_label("Library").select_option("SS2")
         seen.page.get_by_label("State").select_option("Published, newer failed")
+        expect(status).to_have_text("333 of 10,000 projects, 1 to 50 shown")
+        seen.page.get_by_label("Search").fill("corrupt_matrix")
         expect(status).to_have_text("333 of 10,000 projects, 1 to 50 shown")
         seen.page.get_by_label("Search").fill("nowhere")
         expect(status).to_have_text("0 of 10,000 projects")
@@ -91,6 +93,22 @@ def test_columns_sort_both_ways_and_say_so(visit: Open, many: str) -> None:
         expect(head).not_to_have_attribute("aria-sort", "ascending")
 
 
+def test_each_column_sorts_by_what_stands_in_it(visit: Open, many: str) -> None:
+    ends = {
+        "date": ("2026-11-01", "2026-11-28"),
+        "species": ("", "Mus musculus"),
+        "libraries": ("", "10X, SS2"),
+        "state": ("Failed", "Published, newer failed"),
+    }
+    with visit(many) as seen:
+        for column, (lowest, highest) in ends.items():
+            cell = seen.page.locator(f"#rows tr:first-child [data-is={column}]")
+            shown = cell.locator(".badge") if column == "state" else cell
+            for end in (lowest, highest):
+                seen.page.locator(f"[data-sort={column}] button").click()
+                expect(shown).to_have_text(end)
+
+
 def test_the_list_is_turned_page_by_page(visit: Open, many: str) -> None:
     with visit(many) as seen:
         seen.page.get_by_role("columnheader", name="Project").get_by_role("button").click()
@@ -101,6 +119,10 @@ def test_the_list_is_turned_page_by_page(visit: Open, many: str) -> None:
         expect(seen.page.get_by_role("table")).to_be_focused()
         seen.page.get_by_role("button", name="Previous").click()
         expect(seen.page.locator("#rows tr").first).to_contain_text("project-00000")
+        seen.page.get_by_role("button", name="Next").click()
+        seen.page.get_by_label("State").select_option("Failed")
+        expect(seen.page.get_by_role("status")).to_have_text("2,000 of 10,000 projects, 1 to 50 shown")
+        seen.page.get_by_label("State").select_option("All")
         seen.page.get_by_label("Search").fill("project-0000")
         expect(seen.page.get_by_role("status")).to_have_text("10 of 10,000 projects")
         expect(seen.page.get_by_role("button", name="Next")).to_be_hidden()

@@ -32,6 +32,7 @@ FOCUSED: Final = """(() => {
   const { id, textContent } = document.activeElement;
   return document.activeElement === document.body ? null : id || textContent.trim() || "picture";
 })()"""
+RINGED: Final = "getComputedStyle(document.activeElement).outlineStyle !== 'none'"
 
 
 @dataclass
@@ -81,6 +82,7 @@ class Visit:
             name: str | None = self.page.evaluate(FOCUSED)
             if name is None:
                 return reached
+            assert self.page.evaluate(RINGED), f"nothing shows that {name} has the focus"
             reached.append(name)
 
     def overflow(self) -> int:

@@ -87,8 +87,10 @@ class Visit:
 
     def overflow(self) -> int:
         """Pixels that the page is wider than the window."""
-        wider: int = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        return wider
+        window = self.page.viewport_size
+        assert window is not None
+        wide: int = self.page.evaluate("document.documentElement.scrollWidth")
+        return wide - window["width"]
 
     def keep(self, name: str) -> None:
         """A screenshot of all of it."""
@@ -120,6 +122,7 @@ def visiting(
         viewport={"width": WIDTHS[width], "height": HEIGHT},
         color_scheme="dark" if scheme == "dark" else "light",
         java_script_enabled=scripts,
+        is_mobile=width == "phone",  # which lays out a page for a desk where it does not ask for better
     )
     context.set_default_timeout(PATIENCE_MS)
     with context:

@@ -182,6 +182,16 @@ def test_without_scripts_the_first_rows_are_there_and_nothing_that_does_not_work
         assert seen.page.get_by_role("button").count() == 0
 
 
+def test_rows_say_and_link_the_same_with_a_script_and_without(visit: Open, few: str) -> None:
+    with visit(few) as scripted, visit(few, scripts=False) as plain:
+        rows_of = [seen.page.locator("#rows").aria_snapshot() for seen in (scripted, plain)]
+        assert rows_of[0] == rows_of[1]
+        assert "2 alerts" in rows_of[0]
+        assert "/url: project-00003/index.html" in rows_of[0]
+        assert "project-00004/index.html" not in rows_of[0]
+        assert "corrupt_matrix" in rows_of[0]
+
+
 def test_on_paper_a_dark_page_is_light_and_two_figures_fit_on_a_sheet(visit: Open, project: str) -> None:
     with visit(project, scheme="dark") as seen:
         seen.page.emulate_media(media="print")

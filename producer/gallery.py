@@ -107,9 +107,13 @@ def _row(records: Records, figures: FigureBucket, known: Mapping[str, index_page
             row = row if body is None else tell(row, body)
         except AccessDeniedError as error:
             return _unreadable(row), error.line
-        except ValidationError as error:
-            return _unreadable(row), one_line(f"{name}: {error.errors(include_url=False)[0]['msg']}")
+        except (ValueError, OverflowError) as error:  # of the model; of numbers and times that nobody can print
+            return _unreadable(row), one_line(f"{name}: {_problem(error)}")
     return row, ""
+
+
+def _problem(error: Exception) -> str:
+    return error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else str(error)
 
 
 def _unreadable(row: index_page.Row) -> index_page.Row:

@@ -32,6 +32,7 @@ FOCUSED: Final = """(() => {
   const { id, textContent } = document.activeElement;
   return document.activeElement === document.body ? null : id || textContent.trim() || "picture";
 })()"""
+RINGED: Final = "getComputedStyle(document.activeElement).outlineStyle !== 'none'"
 
 
 @dataclass
@@ -81,12 +82,15 @@ class Visit:
             name: str | None = self.page.evaluate(FOCUSED)
             if name is None:
                 return reached
+            assert self.page.evaluate(RINGED), f"nothing shows that {name} has the focus"
             reached.append(name)
 
     def overflow(self) -> int:
         """Pixels that the page is wider than the window."""
-        wider: int = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        return wider
+        window = self.page.viewport_size
+        assert window is not None
+        wide: int = self.page.evaluate("document.documentElement.scrollWidth")
+        return wide - window["width"]
 
     def keep(self, name: str) -> None:
         """A screenshot of all of it."""
@@ -118,6 +122,7 @@ def visiting(
         viewport={"width": WIDTHS[width], "height": HEIGHT},
         color_scheme="dark" if scheme == "dark" else "light",
         java_script_enabled=scripts,
+        is_mobile=width == "phone",  # which lays out a page for a desk where it does not ask for better
     )
     context.set_default_timeout(PATIENCE_MS)
     with context:

@@ -46,7 +46,7 @@ class Condition(TypedDict, total=False):
     IfNoneMatch: str
 
 
-class Headers(TypedDict, total=False):
+class Headers(TypedDict):
     """What S3 says of an object to who asks for it."""
 
     ContentType: str
@@ -138,8 +138,7 @@ class Bucket:
 
 
 def _headers(suffix: str) -> Headers:
-    headers: Headers = {"ContentType": CONTENT_TYPES[suffix]}
-    return headers | {"CacheControl": serving.CACHE_CONTROL} if suffix == ".html" else headers
+    return {"ContentType": CONTENT_TYPES[suffix], "CacheControl": serving.CACHE_CONTROL}
 
 
 def _size(body: bytes | Path) -> int:

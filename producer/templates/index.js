@@ -20,6 +20,7 @@
     project.libraries ??= [];
     project.cells ??= 0;
     project.date ??= "";
+    project.error ??= "";
     const told = [project.project, ...project.species, ...project.libraries, project.reason, project.error];
     project.text = told.join(" ").toLowerCase();
   }
@@ -119,6 +120,7 @@
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("previous").addEventListener("click", () => turn(-1));
   byId("next").addEventListener("click", () => turn(1));
+  addEventListener("pageshow", filter); // by then a browser that came back has put in what was asked for before
   byId("filters").hidden = false;
   byId("unscripted").hidden = true;
   filter();

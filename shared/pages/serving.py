@@ -1,7 +1,8 @@
-"""What S3 says of a page to who asks for it."""
+"""What S3 says of a page, and of what it shows, to who asks for it."""
 
 from typing import Final
 
 CONTENT_TYPE: Final = "text/html; charset=utf-8"
 CACHE_CONTROL: Final = "max-age=60"
-"""Seconds: its address stays when its figures are replaced."""
+"""Seconds, of figures and tables as of pages: all keep their addresses when they are replaced, and what says nothing
+CloudFront keeps for a day (its developer guide, "Use managed cache policies", CachingOptimized)."""

@@ -31,7 +31,7 @@ def moment(time: datetime) -> str:
 
 def species(name: str | None) -> str:
     """``homo_sapiens`` as it is printed."""
-    return name.replace("_", " ").capitalize() if name else "unknown species"
+    return name.replace("_", " ").capitalize() if name else "Unknown species"
 
 
 def title(name: str) -> str:

@@ -114,6 +114,27 @@ def test_a_manifest_that_cannot_be_read_is_named_and_does_not_end_it(
     assert index()["outdated"]["state"] == "published"
 
 
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        manifest().body().replace(b'"cells": 2700', b'"cells": 1e999'),
+        manifest().body().replace(b'"cells": 2700', b'"cells": NaN'),
+        manifest().body().replace(b"2026-11-22T03:04:00Z", b"0001-01-01T00:00:00+14:00"),
+    ],
+    ids=["endless cells", "cells that are no number", "a time before all others"],
+)
+def test_numbers_and_times_that_nobody_can_print_make_one_project_unreadable(
+    dpss_here: Command, index: Index, publish: Publish, rubbish: bytes
+) -> None:
+    assert rubbish != manifest().body()
+    publish("good/manifest.json", manifest("good").body())
+    publish("p/manifest.json", rubbish)
+    done = dpss_here("gallery")
+    assert done.code == 0, done.err
+    assert done.out.startswith("cannot be read: p: p/manifest.json: ")
+    assert {name: each["state"] for name, each in index().items()} == {"good": "published", "p": "unreadable"}
+
+
 def test_a_listing_of_several_pages_is_read_to_its_end_and_only_manifests_are_asked_for(
     dpss_here: Command, index: Index, publish: Publish, faulty: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from producer.index_page import SHOWN_ROWS, Row, page
+from producer.index_page import SHOWN_ROWS, Row, page, rows_of
 from tests.manifests import HOSTILE, MADE
 from tests.markup import Markup, hash_source
 
@@ -102,6 +102,17 @@ def test_the_policy_allows_the_style_and_the_script_that_are_there() -> None:
         "base-uri": "'none'",
         "form-action": "'none'",
     }
+
+
+def test_what_was_read_of_an_index_makes_the_same_one_again() -> None:
+    unknown = Row("u", "published", date="2026-11-22", species=("",), libraries=("10X",))
+    once = page([unknown, PUBLISHED, FAILED], MADE)
+    assert page(rows_of(once), MADE) == once
+
+
+def test_only_an_index_with_more_than_its_first_rows_speaks_of_others() -> None:
+    assert "the others" not in parsed(PUBLISHED).text()
+    assert "the others" in parsed(*(Row(f"p{number}", "published") for number in range(SHOWN_ROWS + 1))).text()
 
 
 def test_an_index_of_nothing_is_a_page() -> None:

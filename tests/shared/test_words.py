@@ -33,7 +33,7 @@ def test_sizes(count: int, written: str) -> None:
 
 
 def test_names() -> None:
-    assert (species("mus_musculus"), species(None)) == ("Mus musculus", "unknown species")
+    assert (species("mus_musculus"), species(None)) == ("Mus musculus", "Unknown species")
     assert (title("barcode_rank"), title("__"), title("PCA loadings")) == ("Barcode rank", "", "PCA loadings")
 
 

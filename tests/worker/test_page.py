@@ -119,6 +119,16 @@ def test_headings_are_in_order() -> None:
     assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
+def test_a_figures_heading_comes_before_the_picture_that_it_is_of() -> None:
+    kinds = [each.tag for each in parsed(manifest()).elements if each.tag in {"figure", "h4", "img", "figcaption"}]
+    assert kinds == ["figure", "h4", "img", "figcaption"] * len(FIGURES)
+
+
+def test_a_table_says_what_it_is_of() -> None:
+    (caption,) = parsed(manifest()).all("caption")
+    assert "tables to download" in caption.text
+
+
 def is_heading(element: Element) -> bool:
     return element.tag in {"h1", "h2", "h3", "h4", "h5", "h6"}
 

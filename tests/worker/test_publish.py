@@ -158,6 +158,16 @@ def test_a_manifest_that_another_wrote_meanwhile_stays(shelf: Shelf, desk: Desk)
     assert shelf.body(MANIFEST) == theirs
 
 
+def test_nothing_that_is_published_is_kept_for_long_so_that_a_page_and_its_figures_are_of_one_make(
+    shelf: Shelf, desk: Desk
+) -> None:
+    desk.publish({"umap.png": b"1", "markers.tsv": b"2"})
+    listed = shelf.s3.list_objects_v2(Bucket=shelf.name)["Contents"]
+    kept = {each["Key"]: shelf.s3.head_object(Bucket=shelf.name, Key=each["Key"])["CacheControl"] for each in listed}
+    assert len(kept) == 4
+    assert set(kept.values()) == {"max-age=60"}
+
+
 def test_the_page_is_there_with_the_manifest_as_html_that_is_not_kept_for_long(shelf: Shelf, desk: Desk) -> None:
     desk.publish({"umap.png": b"1"})
     desk.publish({"violin.png": b"2"}, "g")

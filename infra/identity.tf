@@ -178,7 +178,7 @@ data "aws_iam_policy_document" "worker" {
 
   statement {
     sid       = "Protect"
-    actions   = ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"]
+    actions   = ["ecs:UpdateTaskProtection"]
     resources = ["arn:${local.partition}:ecs:${local.region}:${local.account}:task/${aws_ecs_cluster.fleet.name}/*"]
   }
 }

@@ -121,7 +121,7 @@ def test_no_role_may_more_than_the_contract_says(deployment: Deployment) -> None
     assert allowed == {
         "producer": {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "sqs:SendMessage"},
         "worker": {
-            *("ecs:GetTaskProtection", "ecs:UpdateTaskProtection"),
+            "ecs:UpdateTaskProtection",
             *("s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
             *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
             *("sqs:ReceiveMessage", "sqs:SendMessage"),

@@ -337,7 +337,8 @@ def test_an_existing_network_is_used_as_it_is(deployment: Deployment) -> None:
         ({"vpc_id": "vpc-1"}, "belong together"),
         ({"worker_memory": "1000"}, "whole GiB"),
         ({"worker_max_tasks": "1", "worker_min_tasks": "2"}, "worker_min_tasks"),
-        ({"portal_url": "http://portal.example.org"}, "port 443 only"),
+        ({"portal_url": "https://portal.example.org:8443"}, "port 443 only"),
+        ({"name": "fifteen-letters"}, "at most 14"),
     ],
 )
 def test_a_deployment_that_makes_no_sense_is_refused(

@@ -37,13 +37,14 @@ locals {
 
   # Of every process; those of one side stand with it.
   settings = {
-    AWS_REGION         = local.region
-    DPSS_QUEUE_URL     = local.queues.work.url
-    DPSS_DLQ_URL       = local.queues.dead_letters.url
-    DPSS_FIGURE_BUCKET = local.figure_bucket
-    DPSS_FIGURE_PREFIX = var.figure_prefix
-    DPSS_LOG_FORMAT    = "json"
-    DPSS_PORTAL_URL    = var.portal_url == null ? "" : var.portal_url
+    AWS_REGION            = local.region
+    DPSS_QUEUE_URL        = local.queues.work.url
+    DPSS_DLQ_URL          = local.queues.dead_letters.url
+    DPSS_FIGURE_BUCKET    = local.figure_bucket
+    DPSS_FIGURE_PREFIX    = var.figure_prefix
+    DPSS_LOG_FORMAT       = "json"
+    DPSS_METRIC_NAMESPACE = local.own_metrics
+    DPSS_PORTAL_URL       = var.portal_url == null ? "" : var.portal_url
   }
 
   log_options = {

@@ -2,6 +2,12 @@
 
 locals {
   sides = toset(["producer", "worker"])
+
+  # What a person may name in a message, and a worker reads.
+  readable_bucket_arns = concat(
+    [local.matrix_bucket_arn],
+    [for bucket in var.mirror_buckets : "arn:${local.partition}:s3:::${bucket}"],
+  )
 }
 
 data "aws_iam_policy_document" "execution_assume" {
@@ -154,13 +160,13 @@ data "aws_iam_policy_document" "worker" {
   statement {
     sid       = "ListMatrices"
     actions   = ["s3:ListBucket"]
-    resources = concat([local.matrix_bucket_arn], [for bucket in var.mirror_buckets : "arn:${local.partition}:s3:::${bucket}"])
+    resources = local.readable_bucket_arns
   }
 
   statement {
     sid       = "ReadMatrices"
     actions   = ["s3:GetObject"]
-    resources = concat(["${local.matrix_bucket_arn}/*"], [for bucket in var.mirror_buckets : "arn:${local.partition}:s3:::${bucket}/*"])
+    resources = [for arn in local.readable_bucket_arns : "${arn}/*"]
   }
 
   # No condition on the prefix here either (see the producer); the worker looks at the bucket itself when it starts.
@@ -178,7 +184,7 @@ data "aws_iam_policy_document" "worker" {
 
   statement {
     sid       = "Protect"
-    actions   = ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"]
+    actions   = ["ecs:UpdateTaskProtection"]
     resources = ["arn:${local.partition}:ecs:${local.region}:${local.account}:task/${aws_ecs_cluster.fleet.name}/*"]
   }
 }
@@ -301,13 +307,16 @@ data "aws_iam_policy_document" "operator" {
   statement {
     sid       = "ListMatricesAndFigures"
     actions   = ["s3:ListBucket"]
-    resources = [local.matrix_bucket_arn, local.figure_bucket_arn]
+    resources = concat(local.readable_bucket_arns, [local.figure_bucket_arn])
   }
 
   statement {
-    sid       = "ReadMatricesAndFigures"
-    actions   = ["s3:GetObject"]
-    resources = ["${local.matrix_bucket_arn}/*", "${local.figure_bucket_arn}/${var.figure_prefix}*"]
+    sid     = "ReadMatricesAndFigures"
+    actions = ["s3:GetObject"]
+    resources = concat(
+      [for arn in local.readable_bucket_arns : "${arn}/*"],
+      ["${local.figure_bucket_arn}/${var.figure_prefix}*"],
+    )
   }
 
   statement {

@@ -1,4 +1,5 @@
-# Where the two images are pushed to; a tag never changes what it means.
+# Where the two images are pushed to; a tag never changes what it means. None expires: a push adds some megabytes, and a
+# rule that counts pushes would one day delete the image in use, which a fleet at zero needs at every wake.
 
 locals {
   images = { for each in ["producer", "worker"] : each => "${aws_ecr_repository.image[each].repository_url}:${var.image_tag}" }
@@ -19,21 +20,4 @@ resource "aws_ecr_repository" "image" {
   encryption_configuration {
     encryption_type = "AES256"
   }
-}
-
-resource "aws_ecr_lifecycle_policy" "image" {
-  for_each = aws_ecr_repository.image
-
-  repository = each.value.name
-
-  policy = jsonencode({
-    rules = [
-      {
-        rulePriority = 1
-        description  = "No more than the last images"
-        selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 20 }
-        action       = { type = "expire" }
-      },
-    ]
-  })
 }

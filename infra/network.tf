@@ -11,7 +11,8 @@ locals {
 
 data "aws_availability_zones" "available" {
   # checkov:skip=CKV_AWS_394: the first two are taken once; the subnets stay where they are when zones come
-  state = "available"
+  state            = "available"
+  exclude_zone_ids = ["apne1-az3", "usw1-az2"] # where there is no Fargate (ECS developer guide, "Supported Regions")
 
   filter {
     name   = "opt-in-status"

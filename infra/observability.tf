@@ -1,7 +1,7 @@
 # Logs, what ECS tells of tasks that ended, alarms to one topic, and a dashboard.
 
 locals {
-  own_metrics = "DataPortalSummaryStats" # shared/telemetry.py
+  own_metrics = "DataPortalSummaryStats/${local.name}" # else the figures of one deployment would hush the alarms of another
 }
 
 resource "aws_cloudwatch_log_group" "process" {
@@ -263,13 +263,13 @@ locals {
       ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", local.work_queue_name],
     ]
     "Projects done, by ending" = [
-      [{ expression = "SEARCH('{${local.own_metrics},Ending} MetricName=\"ProjectsDone\"', 'Sum')" }],
+      [{ expression = "SEARCH('{\"${local.own_metrics}\",Ending} MetricName=\"ProjectsDone\"', 'Sum')" }],
     ]
     "Projects failed, by reason" = [
-      [{ expression = "SEARCH('{${local.own_metrics},Reason} MetricName=\"ProjectsFailed\"', 'Sum')" }],
+      [{ expression = "SEARCH('{\"${local.own_metrics}\",Reason} MetricName=\"ProjectsFailed\"', 'Sum')" }],
     ]
     "Seconds by stage, mean" = [
-      [{ expression = "SEARCH('{${local.own_metrics},Stage} MetricName=\"StageSeconds\"', 'Average')" }],
+      [{ expression = "SEARCH('{\"${local.own_metrics}\",Stage} MetricName=\"StageSeconds\"', 'Average')" }],
     ]
     "The daily run" = [
       for metric in ["ProjectsFound", "ProjectsEnqueued", "ProjectsUnusable", "ProjectsFailed"] :

@@ -1,18 +1,6 @@
 output "environ" {
-  description = "The settings that point dpss-producer and dpss-worker at this deployment; AWS_REGION among them."
-
-  value = {
-    AWS_REGION         = local.region
-    DPSS_ENVIRON       = var.environ
-    DPSS_SOURCE        = var.source_name
-    DPSS_QUEUE_URL     = local.queues.work.url
-    DPSS_DLQ_URL       = local.queues.dead_letters.url
-    DPSS_MATRIX_BUCKET = local.matrix_bucket
-    DPSS_MATRIX_PREFIX = var.matrix_prefix
-    DPSS_FIGURE_BUCKET = local.figure_bucket
-    DPSS_FIGURE_PREFIX = var.figure_prefix
-    DPSS_BLACKLIST_KEY = var.blacklist_key
-  }
+  description = "The settings of the producer's tasks, to point dpss-producer at this deployment; AWS_REGION among them."
+  value       = { for name, value in local.producer_settings : name => value if value != "" && name != "DPSS_LOG_FORMAT" }
 }
 
 output "repositories" {

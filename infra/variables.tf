@@ -6,8 +6,9 @@ variable "name" {
   default     = "dpss"
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,15}$", var.name))
-    error_message = "It is 2 to 16 of a-z, 0-9 and -, beginning with a letter."
+    # With environment, account and region it has to fit into the 63 characters of a bucket's name; ECR takes no --.
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.name)) && length(var.name) <= 14
+    error_message = "It is at most 14 of a-z and 0-9, beginning with a letter, with single - between them."
   }
 }
 
@@ -226,8 +227,8 @@ variable "portal_url" {
   default     = null
 
   validation {
-    condition     = var.portal_url == null || can(regex("^https://[^/?#]+", var.portal_url))
-    error_message = "It is an https:// address: the tasks reach port 443 only."
+    condition     = var.portal_url == null || can(regex("^https://[^/?#:@]+(:443)?(/[^?#]*)?$", var.portal_url))
+    error_message = "It is an https:// address without a query: the tasks reach port 443 only."
   }
 }
 

@@ -272,7 +272,7 @@ def _configured(given: dict[str, Any], *required: str, lists: bool = False) -> P
     settings = ProducerSettings.load(os.environ, **given)
     from_bucket = (lists and settings.source == "canned") or settings.blacklist
     settings.require(*filter(None, required), *(["matrix_bucket"] if from_bucket else []))
-    telemetry.configure(settings.log_format)
+    telemetry.configure(settings.log_format, settings.metric_namespace)
     aws.adopt_region(os.environ)
     return settings
 

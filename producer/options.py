@@ -27,6 +27,7 @@ Settings from the environment, beside AWS's own (AWS_REGION, AWS_PROFILE, AWS_EN
   DPSS_BLACKLIST_KEY              [default: blacklist]
   DPSS_PORTAL_URL                 base address of the portal's service [default: by --source and --environ]
   DPSS_LOG_FORMAT                 json or console, on stderr [default: console on a terminal, else json]
+  DPSS_METRIC_NAMESPACE           CloudWatch's, one for each deployment [default: DataPortalSummaryStats]
 
 \b
 Exit codes: 0 done; 1 something failed, the last line of stderr says what; 2 wrong usage or settings.

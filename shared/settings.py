@@ -13,6 +13,7 @@ from shared.messages import Source
 Environ = Literal["dev", "integration", "staging", "prod"]
 LogFormat = Literal["json", "console"]
 PREFIX = "DPSS_"
+METRIC_NAMESPACE = "DataPortalSummaryStats"
 MAX_VISIBILITY_SECONDS = 43_200
 """12 h, the longest a message stays hidden (SQS API reference, ChangeMessageVisibility)."""
 
@@ -69,6 +70,8 @@ def _folder(prefix: str) -> str:
 
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+MetricNamespace = Annotated[str, Field(pattern=r"^[A-Za-z0-9._/#-]{1,255}$")]
+"""What CloudWatch takes (embedded metric format), without spaces and colons."""
 FigureFormats = Annotated[tuple[str, ...], BeforeValidator(_separated), AfterValidator(_png_first)]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_separated), AfterValidator(_host_names)]
 BaseAddress = Annotated[str, AfterValidator(lambda url: _base_address(url) if url else url)]
@@ -109,6 +112,7 @@ class QueueSettings(_Settings):
     queue_url: str = ""
     dlq_url: str = ""
     log_format: LogFormat | None = None
+    metric_namespace: MetricNamespace = METRIC_NAMESPACE
 
 
 class ProducerSettings(QueueSettings):

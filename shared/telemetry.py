@@ -8,14 +8,16 @@ from typing import Literal
 
 import structlog
 
-from shared.settings import LogFormat
+from shared.settings import METRIC_NAMESPACE, LogFormat
 
-METRIC_NAMESPACE = "DataPortalSummaryStats"
 Unit = Literal["Count", "Seconds", "Megabytes"]
 
 
-def configure(log_format: LogFormat | None) -> LogFormat:
-    """Send our log lines and those of libraries (warnings and worse) to stderr; the format that was chosen."""
+def configure(log_format: LogFormat | None, metric_namespace: str = METRIC_NAMESPACE) -> LogFormat:
+    """Send our log lines and those of libraries (warnings and worse) to stderr; the format that was chosen.
+
+    Metrics go to ``metric_namespace``: deployments that share one would answer for each other's alarms.
+    """
     chosen = log_format or ("console" if sys.stderr.isatty() else "json")
     shared_steps: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -23,7 +25,7 @@ def configure(log_format: LogFormat | None) -> LogFormat:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[*shared_steps, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared_steps, _placing(metric_namespace), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
@@ -48,6 +50,15 @@ def _rendering(chosen: LogFormat) -> list[structlog.typing.Processor]:
     return [_without_metrics, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
 
 
+def _placing(namespace: str) -> structlog.typing.Processor:
+    def place(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        for definition in event.get("_aws", {}).get("CloudWatchMetrics", ()):
+            definition["Namespace"] = namespace
+        return event
+
+    return place
+
+
 def _without_metrics(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """A person at a terminal reads the values, not the wrapping that CloudWatch needs."""
     event.pop("_aws", None)
@@ -66,7 +77,6 @@ def metrics(values: Mapping[str, tuple[float, Unit]], **dimensions: str) -> None
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """
     definition = {
-        "Namespace": METRIC_NAMESPACE,
         "Dimensions": [sorted(dimensions)],
         "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()],
     }

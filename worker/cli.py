@@ -51,11 +51,12 @@ def run(until_idle: float | None) -> None:
     DPSS_SHUTDOWN_GRACE_SECONDS     how long a worker told to stop tries to finish  [default: 90]
     DPSS_FIGURE_FORMATS             png or png,svg                                  [default: png]
     DPSS_LOG_FORMAT                 json or console                                 [default: console on a terminal]
+    DPSS_METRIC_NAMESPACE           CloudWatch's, one for each deployment           [default: DataPortalSummaryStats]
     """  # noqa: D301 - click's mark for a paragraph that keeps its lines
     try:
         settings = WorkerSettings.load(os.environ)
         settings.require("queue_url", "dlq_url", "figure_bucket")
-        log_format = telemetry.configure(settings.log_format)
+        log_format = telemetry.configure(settings.log_format, settings.metric_namespace)
         os.environ.update(limits.THREADS | os.environ)
         aws.adopt_region(os.environ)
         from worker.service import consume  # noqa: PLC0415 - each child imports this module anew, and needs no clients

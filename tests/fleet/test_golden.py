@@ -234,6 +234,7 @@ def test_metrics_are_told_for_projects_stages_memory_and_waiting(day: Day) -> No
     names = {metric["Name"] for line in metrics for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
     assert names == {"ProjectsDone", "ProjectsFailed", "StageSeconds", "PeakMemory", "QueueWait"}
     assert {line["Reason"] for line in metrics if "ProjectsFailed" in line} == {"corrupt_matrix", "no_raw_counts"}
+    assert {line["_aws"]["CloudWatchMetrics"][0]["Namespace"] for line in metrics} == {"DataPortalSummaryStats"}
 
 
 def test_the_next_run_sends_nothing_and_knows_why(day: Day) -> None:

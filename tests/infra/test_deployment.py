@@ -13,6 +13,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from infra.simulation.policy import Policy
+from shared.settings import METRIC_NAMESPACE
 from tests.infra.conftest import CALLERS, Deployment
 from tests.infra.rights import listed, statements
 from tests.tiny import tiny_projects
@@ -77,6 +78,10 @@ def test_the_daily_run_and_a_worker_publish_figures_and_bury_what_is_damaged(
     worked = process("worker.cli", *command, "--until-idle", "3", environ=environ)
     assert worked.returncode == 0, worked.stderr
 
+    assert len(watched := watched_metrics(deployment)) == 3
+    assert watched <= told_metrics(sent.stderr, worked.stderr)
+    assert {name for name, *_ in watched} == {f"{METRIC_NAMESPACE}/{deployment.outputs['cluster']}"}
+
     figures = settings["DPSS_FIGURE_BUCKET"]
     found = s3.list_objects_v2(Bucket=figures)["Contents"]
     keys = {item["Key"].removeprefix(settings["DPSS_FIGURE_PREFIX"]) for item in found}
@@ -85,6 +90,29 @@ def test_the_daily_run_and_a_worker_publish_figures_and_bury_what_is_damaged(
     assert f"{CUT_SHORT}/failure.json" in keys
     assert {"index.html", f"{PUBLISHED}/index.html"} <= keys
     assert not any(key.startswith(BLACKLISTED) for key in keys)
+
+
+def told_metrics(*logs: str) -> set[tuple[Any, ...]]:
+    """Namespace, name and dimensions of each metric in the logs of processes."""
+    lines = [json.loads(line) for log in logs for line in log.splitlines() if '"_aws"' in line]
+    return {
+        (each["Namespace"], metric["Name"], *((name, line[name]) for name in each["Dimensions"][0]))
+        for line in lines
+        for each in line["_aws"]["CloudWatchMetrics"]
+        for metric in each["Metrics"]
+    }
+
+
+def watched_metrics(deployment: Deployment) -> set[tuple[Any, ...]]:
+    """The same of each metric of ours that an alarm looks at."""
+    alarms = deployment.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    queries = [query["MetricStat"]["Metric"] for alarm in alarms for query in alarm["Metrics"] if "MetricStat" in query]
+    found = [*queries, *(alarm for alarm in alarms if "Namespace" in alarm)]
+    return {
+        (each["Namespace"], each["MetricName"], *((pair["Name"], pair["Value"]) for pair in each["Dimensions"]))
+        for each in found
+        if each["Namespace"].startswith(METRIC_NAMESPACE)
+    }
 
 
 def test_an_operator_sees_the_dead_letter_and_why_and_writes_the_index(deployment: Deployment) -> None:
@@ -99,6 +127,19 @@ def test_an_operator_sees_the_dead_letter_and_why_and_writes_the_index(deploymen
     assert status.returncode == 0, status.stderr
     assert "corrupt_matrix" in status.stdout
     assert index.returncode == 0, index.stderr
+
+
+def test_an_operator_sends_a_matrix_of_the_portals_mirror(deployment: Deployment) -> None:
+    s3, mirror, environ = deployment.client("s3"), "humancellatlas", deployment.outputs["environ"]
+    s3.create_bucket(Bucket=mirror)
+    s3.put_object(Bucket=mirror, Key="matrix.loom", Body=b"matrix")
+    command = ("producer.cli", "enqueue", "by-hand", "--matrix", f"s3://{mirror}/matrix.loom")
+
+    sent = process(*command, environ=deployment.environ("operator", **environ))
+    s3.delete_object(Bucket=mirror, Key="matrix.loom")
+    s3.delete_bucket(Bucket=mirror)
+
+    assert sent.returncode == 0, sent.stderr
 
 
 def test_each_call_was_one_that_its_role_allows(deployment: Deployment) -> None:
@@ -121,7 +162,7 @@ def test_no_role_may_more_than_the_contract_says(deployment: Deployment) -> None
     assert allowed == {
         "producer": {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "sqs:SendMessage"},
         "worker": {
-            *("ecs:GetTaskProtection", "ecs:UpdateTaskProtection"),
+            "ecs:UpdateTaskProtection",
             *("s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
             *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
             *("sqs:ReceiveMessage", "sqs:SendMessage"),
@@ -296,7 +337,8 @@ def test_an_existing_network_is_used_as_it_is(deployment: Deployment) -> None:
         ({"vpc_id": "vpc-1"}, "belong together"),
         ({"worker_memory": "1000"}, "whole GiB"),
         ({"worker_max_tasks": "1", "worker_min_tasks": "2"}, "worker_min_tasks"),
-        ({"portal_url": "http://portal.example.org"}, "port 443 only"),
+        ({"portal_url": "https://portal.example.org:8443"}, "port 443 only"),
+        ({"name": "fifteen-letters"}, "at most 14"),
     ],
 )
 def test_a_deployment_that_makes_no_sense_is_refused(

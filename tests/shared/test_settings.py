@@ -29,6 +29,7 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         ("DPSS_FIGURE_FORMATS", ","),
         ("DPSS_JOB_TIMEOUT_SECONDS", "inf"),
         ("DPSS_LOG_FORMAT", "xml"),
+        ("DPSS_METRIC_NAMESPACE", "of:ours"),
     ],
 )
 def test_a_malformed_setting_is_named_with_its_value(name: str, value: str) -> None:

@@ -31,14 +31,14 @@ def test_a_librarys_warning_is_a_json_line_too(capsys: pytest.CaptureFixture[str
 
 
 def test_a_metric_line_is_in_cloudwatchs_embedded_format(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry.configure("json")
+    telemetry.configure("json", "DataPortalSummaryStats/dpss-dev")
     telemetry.metrics({"StageSeconds": (1.5, "Seconds")}, Stage="read")
     (line,) = lines(capsys)
     assert line["StageSeconds"] == 1.5
     assert line["Stage"] == "read"
     assert line["_aws"]["CloudWatchMetrics"] == [  # type: ignore[index]
         {
-            "Namespace": "DataPortalSummaryStats",
+            "Namespace": "DataPortalSummaryStats/dpss-dev",
             "Dimensions": [["Stage"]],
             "Metrics": [{"Name": "StageSeconds", "Unit": "Seconds"}],
         }

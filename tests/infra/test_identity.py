@@ -1,10 +1,11 @@
-"""The Terraform's words beside the code's: what processes call and what they may, what they are told and what they know."""
+"""The Terraform beside the code: what processes call and what they may, what they are told and what they know."""
 
 import ast
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -24,9 +25,10 @@ BY_ECS = {"ecs:UpdateTaskProtection"}
 @cache
 def actions_by_method() -> dict[str, str]:
     """Method of a client, or operation that a paginator is made for → what policies call it."""
-    found = {}
+    found: dict[str, str] = {}
+    session: Any = boto3.Session(region_name="us-east-1")
     for service in SERVICES:
-        client = boto3.client(service, region_name="us-east-1")
+        client = session.client(service)
         for method, operation in client.meta.method_to_api_mapping.items():
             found[method] = ACTIONS.get(f"{service}:{operation}", f"{service}:{operation}")
     return found | {"list_objects_v2": "s3:ListBucket"}

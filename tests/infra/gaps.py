@@ -11,7 +11,7 @@ Filled in here, as AWS does it, while ``filled()`` lasts:
 
 Left as it is, and so not shown by ``make test-infra``:
 
-- no role or policy is enforced, and nothing has TLS: who may do what is read from the plan instead (test_plan.py);
+- no role or policy is enforced, and nothing has TLS: calls are held against policies by rights.py and test_identity.py;
 - no container is run: producer and worker are processes of this machine, with the settings of the task definitions;
 - no metric is recorded, no alarm goes off, no service is scaled: infra/simulation shows what the policies do;
 - no schedule starts anything, no event of ECS is matched, no mail is sent;

@@ -1,14 +1,14 @@
-"""The Terraform beside the code: what processes call and what they may, what they are told and what they know."""
+"""The Terraform's words beside the code's: actions that are called and allowed, settings that are told and known."""
 
 import ast
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
+from botocore import xform_name
+from botocore.session import get_session
 
 from shared.settings import PREFIX, ProducerSettings, WorkerSettings, variable
 from tests.infra.rights import ACTIONS
@@ -25,13 +25,13 @@ BY_ECS = {"ecs:UpdateTaskProtection"}
 @cache
 def actions_by_method() -> dict[str, str]:
     """Method of a client, or operation that a paginator is made for → what policies call it."""
-    found: dict[str, str] = {}
-    session: Any = boto3.Session(region_name="us-east-1")
-    for service in SERVICES:
-        client = session.client(service)
-        for method, operation in client.meta.method_to_api_mapping.items():
-            found[method] = ACTIONS.get(f"{service}:{operation}", f"{service}:{operation}")
-    return found | {"list_objects_v2": "s3:ListBucket"}
+    session = get_session()
+    operations = {
+        f"{service}:{operation}": xform_name(operation)
+        for service in SERVICES
+        for operation in session.get_service_model(service).operation_names
+    }
+    return {method: ACTIONS.get(operation, operation) for operation, method in operations.items()}
 
 
 def called(side: str) -> set[str]:

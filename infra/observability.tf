@@ -218,7 +218,7 @@ resource "aws_cloudwatch_metric_alarm" "no_publish" {
   metric_query {
     id          = "fruitless"
     label       = "An hour with work, and nothing published"
-    expression  = "IF(visible + FILL(in_flight, 0) > 0 AND FILL(published, 0) < 1, 1, 0)"
+    expression  = "IF(FILL(published, 0) > 0 * visible, 0, IF(visible + FILL(in_flight, 0) > 0, 1, 0))" # as wake does
     return_data = true
   }
 

@@ -256,7 +256,8 @@ def test_the_simulation_has_the_numbers_that_were_applied(deployment: Deployment
     assert (sleep["Cooldown"], track["ScaleInCooldown"]) == (policy.scale_in_cooldown_seconds,) * 2
     assert [step["ScalingAdjustment"] for step in sleep["StepAdjustments"]] == [policy.worker_min_tasks]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (policy.worker_min_tasks, policy.worker_max_tasks)
-    assert alarms[f"{name}-wake"]["EvaluationPeriods"] == 1
+    assert alarms[f"{name}-wake"]["EvaluationPeriods"] == policy.wake_periods
+    assert alarms[f"{name}-wake"]["DatapointsToAlarm"] == 1
     assert alarms[f"{name}-sleep"]["EvaluationPeriods"] == policy.sleep_after_minutes
     assert alarms[f"{name}-wake"]["AlarmActions"] == [policies["wake"]["PolicyARN"]]
     assert alarms[f"{name}-sleep"]["AlarmActions"] == [policies["sleep"]["PolicyARN"]]

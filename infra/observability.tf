@@ -91,10 +91,14 @@ locals {
       ]
     }
 
-    # By itself or before it began: scaling in, deployments and Spot are no crashes.
+    # By itself, before it began, or because it hung, of which only the reason tells (ECS developer guide, "Amazon ECS
+    # stopped tasks error messages"): scaling in, deployments and Spot are no crashes.
     worker = {
-      group    = ["service:${aws_ecs_service.worker.name}"]
-      stopCode = ["EssentialContainerExited", "TaskFailedToStart"]
+      group = ["service:${aws_ecs_service.worker.name}"]
+      "$or" = [
+        { stopCode = ["EssentialContainerExited", "TaskFailedToStart"] },
+        { stoppedReason = [{ prefix = "Task failed container health checks" }] },
+      ]
     }
   }
 }
@@ -156,7 +160,7 @@ locals {
       threshold   = 0
     }
     workers-crash = {
-      description = "More than two workers ended by themselves within a quarter of an hour: ${aws_cloudwatch_log_group.ended.name} says how."
+      description = "More than two workers ended by themselves, or hung, within a quarter of an hour: ${aws_cloudwatch_log_group.ended.name} says how."
       namespace   = "AWS/Events"
       metric      = "TriggeredRules"
       dimensions  = { RuleName = aws_cloudwatch_event_rule.ended["worker"].name }

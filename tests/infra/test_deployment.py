@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
 
 PUBLISHED, CUT_SHORT, BLACKLISTED = "blood", "cut-short", "left-out"
 PATIENCE_SECONDS = 300
+HUNG, SCALED_IN = "Task failed container health checks", "Scaling activity initiated by (deployment ecs-svc/1)"
 
 
 def process(*command: str, environ: dict[str, str]) -> "subprocess.CompletedProcess[str]":
@@ -297,8 +298,9 @@ def test_somebody_is_told_of_all_that_goes_wrong(deployment: Deployment) -> None
         ("producer", {"stopCode": "EssentialContainerExited", "containers": {"exitCode": 0}}, False),
         ("worker", {"stopCode": "EssentialContainerExited", "containers": {"exitCode": 137}}, True),
         ("worker", {"stopCode": "TaskFailedToStart", "containers": {"name": "worker"}}, True),
+        ("worker", {"stopCode": "ServiceSchedulerInitiated", "stoppedReason": HUNG}, True),
         ("worker", {"stopCode": "SpotInterruption", "containers": {"exitCode": 0}}, False),
-        ("worker", {"stopCode": "ServiceSchedulerInitiated", "containers": {"exitCode": 0}}, False),
+        ("worker", {"stopCode": "ServiceSchedulerInitiated", "stoppedReason": SCALED_IN}, False),
     ],
 )
 def test_tasks_that_ended_badly_are_told_from_others(
@@ -337,6 +339,8 @@ def test_an_existing_network_is_used_as_it_is(deployment: Deployment) -> None:
         ({"image_tag": "latest"}, "not latest"),
         ({"vpc_id": "vpc-1"}, "belong together"),
         ({"worker_memory": "1000"}, "whole GiB"),
+        ({"worker_max_tasks": "1000"}, "no addresses for so many"),
+        ({"figure_prefix": ""}, "a folder or more"),
         ({"worker_max_tasks": "1", "worker_min_tasks": "2"}, "worker_min_tasks"),
         ({"portal_url": "https://portal.example.org:8443"}, "port 443 only"),
         ({"name": "fifteen-letters"}, "at most 14"),

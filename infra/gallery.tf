@@ -36,7 +36,7 @@ resource "aws_cloudfront_distribution" "gallery" {
   origin {
     origin_id                = "figures"
     domain_name              = aws_s3_bucket.made["figures"].bucket_regional_domain_name
-    origin_path              = var.figure_prefix == "" ? "" : "/${trimsuffix(var.figure_prefix, "/")}"
+    origin_path              = "/${trimsuffix(var.figure_prefix, "/")}"
     origin_access_control_id = aws_cloudfront_origin_access_control.gallery[0].id
   }
 

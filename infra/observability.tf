@@ -91,10 +91,14 @@ locals {
       ]
     }
 
-    # By itself or before it began: scaling in, deployments and Spot are no crashes.
+    # By itself, before it began, or because it hung, of which only the reason tells (ECS developer guide, "Amazon ECS
+    # stopped tasks error messages"): scaling in, deployments and Spot are no crashes.
     worker = {
-      group    = ["service:${aws_ecs_service.worker.name}"]
-      stopCode = ["EssentialContainerExited", "TaskFailedToStart"]
+      group = ["service:${aws_ecs_service.worker.name}"]
+      "$or" = [
+        { stopCode = ["EssentialContainerExited", "TaskFailedToStart"] },
+        { stoppedReason = [{ prefix = "Task failed container health checks" }] },
+      ]
     }
   }
 }
@@ -156,7 +160,7 @@ locals {
       threshold   = 0
     }
     workers-crash = {
-      description = "More than two workers ended by themselves within a quarter of an hour: ${aws_cloudwatch_log_group.ended.name} says how."
+      description = "More than two workers ended by themselves, or hung, within a quarter of an hour: ${aws_cloudwatch_log_group.ended.name} says how."
       namespace   = "AWS/Events"
       metric      = "TriggeredRules"
       dimensions  = { RuleName = aws_cloudwatch_event_rule.ended["worker"].name }
@@ -218,7 +222,7 @@ resource "aws_cloudwatch_metric_alarm" "no_publish" {
   metric_query {
     id          = "fruitless"
     label       = "An hour with work, and nothing published"
-    expression  = "IF(visible + FILL(in_flight, 0) > 0 AND FILL(published, 0) < 1, 1, 0)"
+    expression  = "IF(FILL(published, 0) > 0 * visible, 0, IF(visible + FILL(in_flight, 0) > 0, 1, 0))" # as wake does
     return_data = true
   }
 

@@ -4,8 +4,9 @@
 # track    backlog per worker          → follows the backlog up and down, between 1 and the limit
 # sleep    nothing visible or in hand  → worker_min_tasks, after some minutes of it
 #
-# Target tracking multiplies, so it cannot leave zero. Workers with a project in hand are protected (worker/protection.py):
-# whatever is asked for here, ECS stops idle ones only. infra/simulation shows what comes of it.
+# Target tracking multiplies, and from zero there is no proportion (AWS then adds a single task). Workers with a project
+# in hand are protected (worker/protection.py): whatever is asked for here, ECS stops idle ones only. infra/simulation
+# shows what comes of it.
 
 locals {
   # So many messages for each worker that none waits longer than is acceptable.
@@ -14,11 +15,21 @@ locals {
   # 1, 2, 4, … below the limit: workers to wake, each for the backlog that as many can take.
   wake_tasks = [for power in range(ceil(log(var.worker_max_tasks, 2))) : pow(2, power)]
 
-  # By desired tasks, not running ones: those that start up are asked for already, and would be asked for again.
-  desired = "FILL(desired, 0)"
-
+  # What CloudWatch does where a metric has no datapoint (user guide, "Using math expressions"): arithmetic takes it for 0,
+  # IF leaves a condition without one out, and what is divided by 0 is left out. The metrics of SQS and of ECS come a
+  # minute or more late, and not in step: so the last of each is repeated, and what is filled with 0 is looked at for
+  # some minutes.
+  #
   # SQS may leave out the count of messages in flight where there is none; that of visible ones it leaves out when it is
   # late, or the queue sleeps, and then nothing is known.
+  backlog = "FILL(visible, REPEAT) + FILL(in_flight, 0)"
+
+  # By desired tasks, not running ones: those that start up are asked for already, and would be asked for again.
+  tasks = "FILL(desired, REPEAT)"
+
+  # Longer than any of the metrics is late: until then the last minutes seem to have no messages.
+  wake_periods = 5
+
   queue_dimensions   = { QueueName = local.queues.work.name }
   service_dimensions = { ClusterName = aws_ecs_cluster.fleet.name, ServiceName = aws_ecs_service.worker.name }
 
@@ -96,14 +107,26 @@ resource "aws_cloudwatch_metric_alarm" "wake" {
   alarm_description   = "There is work and no worker. It scales; nobody has to do anything."
   comparison_operator = "GreaterThanOrEqualToThreshold"
   threshold           = 1
-  evaluation_periods  = 1
+  evaluation_periods  = local.wake_periods
+  datapoints_to_alarm = 1
   treat_missing_data  = "notBreaching"
   alarm_actions       = [aws_appautoscaling_policy.wake.arn]
 
   metric_query {
+    id         = "waiting"
+    expression = "FILL(visible, 0) + FILL(in_flight, 0) + FILL(enqueued, 0)"
+  }
+
+  metric_query {
+    id         = "tasks"
+    expression = local.tasks
+  }
+
+  # Compared with a series and not with 0: a service that never had a task may have no metric, which then counts as 0.
+  metric_query {
     id          = "unattended"
     label       = "Messages without a worker"
-    expression  = "IF(${local.desired} > 0, 0, FILL(visible, 0) + FILL(in_flight, 0) + FILL(enqueued, 0))"
+    expression  = "IF(FILL(tasks, 0) > 0 * waiting, 0, waiting)"
     return_data = true
   }
 
@@ -139,12 +162,24 @@ resource "aws_appautoscaling_policy" "track" {
     scale_in_cooldown  = var.scale_in_cooldown_seconds
 
     customized_metric_specification {
-      # Never below one message, so that it is sleep alone that leads to no worker; and without SQS's metrics nothing
-      # at all, on which target tracking leaves everything as it is.
+      metrics {
+        id          = "backlog"
+        expression  = local.backlog
+        return_data = false
+      }
+
+      metrics {
+        id          = "tasks"
+        expression  = local.tasks
+        return_data = false
+      }
+
+      # Never below one message, so that it is sleep alone that leads to no worker. Without SQS's metrics the last
+      # factor is 0, and there is nothing at all: target tracking then leaves everything as it is.
       metrics {
         id          = "backlog_per_task"
         label       = "Messages for each worker"
-        expression  = "IF(visible + FILL(in_flight, 0) > 0, visible + FILL(in_flight, 0), 1) / IF(${local.desired} > 0, ${local.desired}, 1)"
+        expression  = "IF(backlog > 0, backlog, 1) / (IF(tasks > 0, tasks, 1) * IF(FILL(visible, REPEAT) >= 0, 1, 0))"
         return_data = true
       }
 
@@ -212,7 +247,7 @@ resource "aws_cloudwatch_metric_alarm" "sleep" {
   metric_query {
     id          = "backlog"
     label       = "Messages, visible and in flight"
-    expression  = "visible + FILL(in_flight, 0)"
+    expression  = "IF(visible >= 0, visible + FILL(in_flight, 0))" # nothing at all where SQS is late
     return_data = true
   }
 

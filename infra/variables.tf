@@ -89,8 +89,8 @@ variable "matrix_prefix" {
   default     = "project-assets/project-matrices/"
 
   validation {
-    condition     = can(regex("^([^/]+/)*$", var.matrix_prefix))
-    error_message = "It ends with a slash and does not begin with one, or is empty."
+    condition     = can(regex("^([^/*?]+/)+$", var.matrix_prefix)) # an empty setting would mean the default
+    error_message = "It is a folder or more, ends with a slash and does not begin with one, without * and ?."
   }
 }
 
@@ -133,8 +133,8 @@ variable "figure_prefix" {
   default     = "project-assets/project-stats/"
 
   validation {
-    condition     = can(regex("^([^/]+/)*$", var.figure_prefix))
-    error_message = "It ends with a slash and does not begin with one, or is empty."
+    condition     = can(regex("^([^/*?]+/)+$", var.figure_prefix)) # an empty setting would mean the default
+    error_message = "It is a folder or more, ends with a slash and does not begin with one, without * and ?."
   }
 }
 
@@ -244,7 +244,7 @@ variable "allowed_hosts" {
 }
 
 variable "schedule" {
-  description = "When the daily run starts, as an EventBridge Scheduler expression."
+  description = "When the daily run starts, as an EventBridge Scheduler expression: daily or more often (alarm no-run)."
   type        = string
   default     = "cron(0 3 * * ? *)"
 
@@ -371,6 +371,12 @@ variable "worker_max_tasks" {
   validation {
     condition     = var.worker_max_tasks >= max(1, var.worker_min_tasks) && var.worker_max_tasks <= 5000
     error_message = "It is at least 1 and worker_min_tasks, at most 5000 (tasks of an ECS service)."
+  }
+
+  # Each task has an address of its own; AWS keeps five in each of the two subnets, and a tenth is left for successors.
+  validation {
+    condition     = var.vpc_id != null || 1.1 * var.worker_max_tasks <= pow(2, 32 - try(tonumber(split("/", var.vpc_cidr)[1]), 0)) - 10
+    error_message = "vpc_cidr has no addresses for so many workers: choose a wider one, like 10.42.0.0/18."
   }
 }
 

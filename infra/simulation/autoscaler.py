@@ -47,7 +47,8 @@ class Autoscaler:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._late: deque[Datapoint] = deque()
-        self._seen: deque[Datapoint] = deque(maxlen=max(TRACKING_IN_PERIODS, policy.sleep_after_minutes))
+        periods = max(TRACKING_IN_PERIODS, policy.sleep_after_minutes, policy.wake_periods)
+        self._seen: deque[Datapoint] = deque(maxlen=periods)
         self._out_after = self._in_after = -math.inf
         self.desired = policy.worker_min_tasks
 
@@ -66,13 +67,19 @@ class Autoscaler:
 
     def _wished(self, now: float) -> int:
         """The largest that a policy asks for; where none asks for anything, as it is."""
-        asked = [wish for wish in (self._wake(), self._track(now), self._sleep()) if wish is not None]
+        asked = [wish for wish in (self._wake(now), self._track(now), self._sleep()) if wish is not None]
         return self._policy.clamped(max(asked, default=self.desired))
 
-    def _wake(self) -> int | None:
-        """Takes none back: a datapoint of the time before workers were asked for comes within the cooldown."""
-        unattended = self._seen[-1].unattended
-        return max(self.desired, self._policy.woken(unattended)) if unattended else None
+    def _wake(self, now: float) -> int | None:
+        """One datapoint of the last few is enough, so that it asks for the same for some minutes more.
+
+        Within the cooldown it takes none back.
+        """
+        unattended = max(point.unattended for point in list(self._seen)[-self._policy.wake_periods :])
+        if not unattended:
+            return None
+        woken = self._policy.woken(unattended)
+        return max(self.desired, woken) if now < self._out_after else woken
 
     def _track(self, now: float) -> int | None:
         """In proportion, upwards and then, more slowly, downwards; from zero there is no proportion."""

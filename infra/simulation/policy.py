@@ -9,11 +9,13 @@ from typing import Final, Self
 INFRA: Final = Path(__file__).parents[1]
 _DEFAULT: Final = re.compile(r'^variable "(\w+)" \{\n(?:(?!\}).*\n)*?  default +=(?: +)([\d.]+)$', re.MULTILINE)
 """A variable block of ``terraform fmt``, and the number that is its default."""
+_LOCAL: Final = re.compile(r"^  (\w+) += (\d+)$", re.MULTILINE)
+"""A local value that is a number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Defaults of infra/variables.tf under their names there, and what infra/scaling.tf makes of them."""
+    """Numbers of infra/variables.tf and infra/scaling.tf under their names there, and what the latter makes of them."""
 
     worker_min_tasks: int
     worker_max_tasks: int
@@ -28,12 +30,14 @@ class Policy:
     worker_storage: int
     worker_spot_percent: int
     worker_on_demand_base: int
+    wake_periods: int
 
     @classmethod
     def of_terraform(cls, folder: Path = INFRA) -> Self:
         """As the Terraform in ``folder`` has it; KeyError names a variable without a number."""
-        defaults = dict(_DEFAULT.findall((folder / "variables.tf").read_text()))
-        return cls(**{field.name: int(defaults[field.name]) for field in fields(cls)})
+        numbers = dict(_DEFAULT.findall((folder / "variables.tf").read_text()))
+        numbers |= _LOCAL.findall((folder / "scaling.tf").read_text())
+        return cls(**{field.name: int(numbers[field.name]) for field in fields(cls)})
 
     @property
     def backlog_per_task(self) -> int:

@@ -40,11 +40,15 @@ class Deployment:
         """Of a process that calls under the name of its role."""
         return {**clean_environ(), **client_environ(self.endpoint), **settings, "AWS_ACCESS_KEY_ID": caller}
 
-    def container(self, side: str) -> dict[str, Any]:
-        """The container that the task definition of ``side`` has."""
+    def task_definition(self, side: str) -> dict[str, Any]:
+        """The task definition of ``side``."""
         family = f"{self.outputs['cluster']}-{side}"
-        found = self.client("ecs").describe_task_definition(taskDefinition=family)["taskDefinition"]
-        container: dict[str, Any] = found["containerDefinitions"][0]
+        found: dict[str, Any] = self.client("ecs").describe_task_definition(taskDefinition=family)["taskDefinition"]
+        return found
+
+    def container(self, side: str) -> dict[str, Any]:
+        """The container that it has."""
+        container: dict[str, Any] = self.task_definition(side)["containerDefinitions"][0]
         return container
 
     def settings(self, side: str) -> dict[str, str]:

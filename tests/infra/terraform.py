@@ -15,6 +15,7 @@ INFRA: Final = Path(__file__).parents[2] / "infra"
 PLUGIN_FOLDER: Final = "TF_PLUGIN_DIR"
 """Names a folder of providers to take instead of those that are downloaded; TF_CLI_CONFIG_FILE does, too."""
 PATIENCE_SECONDS: Final = 600
+EXAMPLE: Final = "example.tfvars"
 CHANGES: Final = 2
 """Exit code of a plan that has some."""
 AT_ONCE: Final = 20
@@ -30,7 +31,7 @@ class Terraform:
 
     def init(self) -> None:
         """Copy and initialise, with the providers that the lock file names."""
-        for path in [*INFRA.glob("*.tf"), INFRA / ".terraform.lock.hcl"]:
+        for path in [*INFRA.glob("*.tf"), INFRA / ".terraform.lock.hcl", INFRA / EXAMPLE]:
             shutil.copy(path, self.folder)
         plugins = os.environ.get(PLUGIN_FOLDER)
         self._succeed("init", "-lockfile=readonly", *([f"-plugin-dir={plugins}"] if plugins else []))
@@ -57,9 +58,9 @@ class Terraform:
         return " ".join(plan.stderr.replace("│", " ").split())
 
     def planned(self, **variables: str) -> set[str]:
-        """Types of the resources that a deployment of its own would have."""
+        """Types of the resources that a deployment by the example would have, but for ``variables``."""
         state, plan = "-state=other.tfstate", "other.plan"
-        self._succeed("plan", state, f"-out={plan}", *self._given({**self.variables, **variables}))
+        self._succeed("plan", state, f"-out={plan}", f"-var-file={EXAMPLE}", *self._given(variables))
         changes = json.loads(self._succeed("show", "-json", plan))["resource_changes"]
         return {change["type"] for change in changes if change["mode"] == "managed"}
 

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
 
 PUBLISHED, CUT_SHORT, BLACKLISTED = "blood", "cut-short", "left-out"
 PATIENCE_SECONDS = 300
+HUNG, SCALED_IN = "Task failed container health checks", "Scaling activity initiated by (deployment ecs-svc/1)"
 
 
 def process(*command: str, environ: dict[str, str]) -> "subprocess.CompletedProcess[str]":
@@ -43,12 +44,13 @@ def queue(deployment: Deployment, name: str) -> dict[str, str]:
 
 
 def own_policies(deployment: Deployment) -> dict[str, list[Any]]:
-    """Statements of the policies that producer, worker and operator have."""
+    """Statements of the policy that each role has, and the operator."""
     iam, name = deployment.client("iam"), deployment.outputs["cluster"]
     found = {}
-    for caller, policy in (("producer", "produce"), ("worker", "work")):
-        document = iam.get_role_policy(RoleName=f"{name}-{caller}", PolicyName=policy)["PolicyDocument"]
-        found[caller] = statements(document)
+    for role in (each["RoleName"] for each in iam.list_roles()["Roles"]):
+        (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        found[role.removeprefix(f"{name}-")] = statements(document)
     arn = deployment.outputs["operator_policy_arn"]
     version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     found["operator"] = statements(
@@ -159,7 +161,14 @@ def test_no_role_may_more_than_the_contract_says(deployment: Deployment) -> None
         for caller, found in policies.items()
     }
 
+    execution = {
+        *("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken"),
+        *("ecr:GetDownloadUrlForLayer", "logs:CreateLogStream", "logs:PutLogEvents"),
+    }
     assert allowed == {
+        "producer-execution": execution,
+        "worker-execution": execution,
+        "schedule": {"ecs:RunTask", "ecs:TagResource", "iam:PassRole", "sqs:SendMessage"},
         "producer": {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "sqs:SendMessage"},
         "worker": {
             "ecs:UpdateTaskProtection",
@@ -173,8 +182,30 @@ def test_no_role_may_more_than_the_contract_says(deployment: Deployment) -> None
             *("sqs:ReceiveMessage", "sqs:SendMessage"),
         },
     }
-    everywhere = [s["Action"] for found in policies.values() for s in found if "*" in listed(s["Resource"])]
-    assert everywhere == ["cloudwatch:GetMetricStatistics"]
+    everywhere = {s["Action"] for found in policies.values() for s in found if "*" in listed(s["Resource"])}
+    assert everywhere == {"cloudwatch:GetMetricStatistics", "ecr:GetAuthorizationToken"}
+
+
+def test_the_schedule_passes_the_producers_roles_to_ecs_and_no_others(deployment: Deployment) -> None:
+    producer = deployment.task_definition("producer")
+
+    (passing,) = [s for s in own_policies(deployment)["schedule"] if s["Action"] == "iam:PassRole"]
+
+    assert set(passing["Resource"]) == {producer["taskRoleArn"], producer["executionRoleArn"]}
+    assert passing["Condition"]["StringEquals"] == {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+
+
+@pytest.mark.parametrize("role", ["producer", "worker", "schedule"])
+def test_aws_takes_on_a_role_for_this_account_only(deployment: Deployment, role: str) -> None:
+    name = f"{deployment.outputs['cluster']}-{role}"
+    found = deployment.client("iam").get_role(RoleName=name)["Role"]
+    account = found["Arn"].split(":")[4]
+
+    (trust,) = statements(found["AssumeRolePolicyDocument"])
+
+    sources = {key: value for test in trust["Condition"].values() for key, value in test.items()}
+    assert sources["aws:SourceAccount"] == account
+    assert f":{account}:" in sources["aws:SourceArn"]
 
 
 def test_what_changes_objects_reaches_the_figures_only(deployment: Deployment) -> None:
@@ -219,6 +250,47 @@ def test_the_buckets_are_closed_encrypted_and_versioned(deployment: Deployment) 
         assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
 
 
+def test_the_gallery_alone_reads_figures_from_outside(deployment: Deployment) -> None:
+    environ = deployment.outputs["environ"]
+    bucket, prefix = environ["DPSS_FIGURE_BUCKET"], environ["DPSS_FIGURE_PREFIX"]
+    (gallery,) = deployment.client("cloudfront").list_distributions()["DistributionList"]["Items"]
+    policy = statements(deployment.client("s3").get_bucket_policy(Bucket=bucket)["Policy"])
+
+    (reading,) = [statement for statement in policy if statement["Effect"] == "Allow"]
+
+    assert reading["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+    assert (reading["Action"], reading["Resource"]) == ("s3:GetObject", f"arn:aws:s3:::{bucket}/{prefix}*")
+    assert reading["Condition"]["StringEquals"] == {"aws:SourceArn": gallery["ARN"]}
+    assert [origin["OriginPath"] for origin in gallery["Origins"]["Items"]] == ["/" + prefix.removesuffix("/")]
+
+
+def test_tasks_reach_the_world_by_tls_and_nobody_reaches_them(deployment: Deployment) -> None:
+    ec2, name = deployment.client("ec2"), deployment.outputs["cluster"]
+    (tasks,) = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [f"{name}-tasks"]}])[
+        "SecurityGroups"
+    ]
+    tables = ec2.describe_route_tables(Filters=[{"Name": "tag:Name", "Values": [name]}])["RouteTables"]
+    (service,) = deployment.client("ecs").describe_services(
+        cluster=name, services=[deployment.outputs["worker_service"]]
+    )["services"]
+    place = service["networkConfiguration"]["awsvpcConfiguration"]
+
+    ways_out = {
+        route["DestinationCidrBlock"]: route["GatewayId"]
+        for table in tables
+        for route in table["Routes"]
+        if "DestinationCidrBlock" in route
+    }
+    routed = {each["SubnetId"] for table in tables for each in table["Associations"] if "SubnetId" in each}
+
+    assert tasks["IpPermissions"] == []
+    assert [(rule["FromPort"], rule["ToPort"]) for rule in tasks["IpPermissionsEgress"]] == [(443, 443)]
+    assert ways_out["0.0.0.0/0"].startswith("igw-")
+    assert routed == set(place["subnets"])
+    assert place["securityGroups"] == [tasks["GroupId"]]
+    assert place["assignPublicIp"] == "ENABLED"  # without NAT
+
+
 def test_containers_are_neither_root_nor_able_to_write_but_to_scratch(deployment: Deployment) -> None:
     worker, producer = deployment.container("worker"), deployment.container("producer")
 
@@ -256,7 +328,8 @@ def test_the_simulation_has_the_numbers_that_were_applied(deployment: Deployment
     assert (sleep["Cooldown"], track["ScaleInCooldown"]) == (policy.scale_in_cooldown_seconds,) * 2
     assert [step["ScalingAdjustment"] for step in sleep["StepAdjustments"]] == [policy.worker_min_tasks]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (policy.worker_min_tasks, policy.worker_max_tasks)
-    assert alarms[f"{name}-wake"]["EvaluationPeriods"] == 1
+    assert alarms[f"{name}-wake"]["EvaluationPeriods"] == policy.wake_periods
+    assert alarms[f"{name}-wake"]["DatapointsToAlarm"] == 1
     assert alarms[f"{name}-sleep"]["EvaluationPeriods"] == policy.sleep_after_minutes
     assert alarms[f"{name}-wake"]["AlarmActions"] == [policies["wake"]["PolicyARN"]]
     assert alarms[f"{name}-sleep"]["AlarmActions"] == [policies["sleep"]["PolicyARN"]]
@@ -286,6 +359,9 @@ def test_somebody_is_told_of_all_that_goes_wrong(deployment: Deployment) -> None
         *("dead-letters", "missed-runs", "oldest-message", "producer-failed", "workers-crash"),
         *("no-run", "no-publish"),
     }
+    (publishing,) = statements(deployment.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
+    assert publishing["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert publishing["Action"] == "sns:Publish"
 
 
 @pytest.mark.parametrize(
@@ -296,8 +372,9 @@ def test_somebody_is_told_of_all_that_goes_wrong(deployment: Deployment) -> None
         ("producer", {"stopCode": "EssentialContainerExited", "containers": {"exitCode": 0}}, False),
         ("worker", {"stopCode": "EssentialContainerExited", "containers": {"exitCode": 137}}, True),
         ("worker", {"stopCode": "TaskFailedToStart", "containers": {"name": "worker"}}, True),
+        ("worker", {"stopCode": "ServiceSchedulerInitiated", "stoppedReason": HUNG}, True),
         ("worker", {"stopCode": "SpotInterruption", "containers": {"exitCode": 0}}, False),
-        ("worker", {"stopCode": "ServiceSchedulerInitiated", "containers": {"exitCode": 0}}, False),
+        ("worker", {"stopCode": "ServiceSchedulerInitiated", "stoppedReason": SCALED_IN}, False),
     ],
 )
 def test_tasks_that_ended_badly_are_told_from_others(
@@ -336,6 +413,8 @@ def test_an_existing_network_is_used_as_it_is(deployment: Deployment) -> None:
         ({"image_tag": "latest"}, "not latest"),
         ({"vpc_id": "vpc-1"}, "belong together"),
         ({"worker_memory": "1000"}, "whole GiB"),
+        ({"worker_max_tasks": "1000"}, "no addresses for so many"),
+        ({"figure_prefix": ""}, "a folder or more"),
         ({"worker_max_tasks": "1", "worker_min_tasks": "2"}, "worker_min_tasks"),
         ({"portal_url": "https://portal.example.org:8443"}, "port 443 only"),
         ({"name": "fifteen-letters"}, "at most 14"),

@@ -32,17 +32,19 @@ def simulated(
 
 
 def test_the_numbers_are_those_of_the_terraform(tmp_path: Path) -> None:
-    variables = (ROOT / "infra" / "variables.tf").read_text()
+    variables, scaling = ((ROOT / "infra" / name).read_text() for name in ("variables.tf", "scaling.tf"))
     (tmp_path / "variables.tf").write_text(variables.replace("default     = 100\n", "default     = 7\n"))
+    (tmp_path / "scaling.tf").write_text(scaling.replace("wake_periods = 5\n", "wake_periods = 6\n"))
 
     changed = Policy.of_terraform(tmp_path)
 
     assert (POLICY.worker_max_tasks, changed.worker_max_tasks) == (100, 7)
-    assert changed == replace(POLICY, worker_max_tasks=7)
+    assert changed == replace(POLICY, worker_max_tasks=7, wake_periods=POLICY.wake_periods + 1)
 
 
 def test_a_variable_that_is_gone_is_named(tmp_path: Path) -> None:
     (tmp_path / "variables.tf").write_text("")
+    (tmp_path / "scaling.tf").write_text("")
 
     with pytest.raises(KeyError, match="worker_min_tasks"):
         Policy.of_terraform(tmp_path)

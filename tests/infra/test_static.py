@@ -55,6 +55,27 @@ def test_every_variable_and_output_is_described_and_every_variable_typed() -> No
     assert told == re.findall(r'^output "(\w+)"', outputs, re.MULTILINE)
 
 
+def test_the_readme_asks_for_outputs_that_there_are() -> None:
+    outputs = set(re.findall(r'^output "(\w+)"', (INFRA / "outputs.tf").read_text(), re.MULTILINE))
+
+    asked = re.findall(r"terraform .*output -(?:raw|json) (\w+)", (INFRA.parent / "README.md").read_text())
+
+    assert {"repositories", "producer_run"} <= set(asked) <= outputs
+
+
+def test_the_scratch_volume_is_a_folder_that_the_image_gives_to_its_user() -> None:
+    """Fargate makes it root's, 0755, unless the image has a VOLUME at the same path, which keeps its owner and mode."""
+    image, cluster, worker = (
+        (INFRA.parent / name).read_text() for name in ("Dockerfile.worker", "infra/cluster.tf", "infra/worker.tf")
+    )
+    (volume,) = re.findall(r"^VOLUME (\S+)$", image, re.MULTILINE)
+    (user,) = re.findall(r"^USER (\d+):\d+$", image, re.MULTILINE)
+
+    assert f'scratch = "{volume}"' in worker
+    assert f'user = "{user}:{user}"' in cluster
+    assert f"install --directory --mode=1777 --owner={user} --group={user} {volume}\n" in image
+
+
 def test_no_account_and_no_key_is_in_any_file() -> None:
     for file in [*FILES, INFRA / "example.tfvars"]:
         assert not re.search(r"\b\d{12}\b|\bA[KS]IA[A-Z0-9]{16}\b", file.read_text()), file.name

@@ -63,6 +63,7 @@ class EcsAgent:
             "/v4/container/task": {"Cluster": "dpss", "TaskARN": TASK_ARN, "Family": "dpss-worker", "Revision": "7"},
         }
         self._trouble: Trouble | None = None
+        self._hanging = 0
         self._changed = threading.Condition()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         address = f"http://127.0.0.1:{self._server.server_port}"
@@ -95,8 +96,9 @@ class EcsAgent:
         self._set(trouble)
 
     def recover(self) -> None:
-        """Answer well again, also what is hanging."""
+        """Answer well again; what is hanging has its answer, and its effect, before this ends."""
         self._set(None)
+        self.wait_for(lambda _: not self._hanging)
 
     def _set(self, trouble: Trouble | None) -> None:
         with self._changed:
@@ -124,7 +126,10 @@ class EcsAgent:
             handler.wfile.write(text)
 
     def _answer(self, asked: Asked) -> Answer:
+        self._hanging += 1
         self._changed.wait_for(lambda: self._trouble is not Trouble.HANG)
+        self._hanging -= 1
+        self._changed.notify_all()
         match self._trouble:
             case Trouble.HTTP_500:
                 return 500, "the agent is out of order"

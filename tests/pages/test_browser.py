@@ -1,5 +1,7 @@
 """Both pages in a real browser: what a reader sees, with eyes, keyboard or screen reader, on a phone or a desk."""
 
+from dataclasses import replace
+
 import pytest
 from playwright.sync_api import expect
 
@@ -15,6 +17,14 @@ A4_WIDTH, A4_HEIGHT = 718, 1_047
 """CSS pixels of a sheet, less a margin of a centimetre."""
 
 every_look = pytest.mark.parametrize(("width", "scheme"), [(width, s) for width in WIDTHS for s in ("light", "dark")])
+
+
+LINES = """cell => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return range.getClientRects().length;
+}"""
+"""That the text of an element takes."""
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +164,15 @@ def test_long_names_break_and_what_is_not_known_is_left_out(visit: Open, shelf: 
     with visit(shelf.index(long), width=width) as seen:
         assert seen.overflow() <= 0
         assert seen.page.locator("#rows p").all_inner_texts() == ["timeout"]
+
+
+def test_a_long_reason_leaves_the_other_columns_room_for_a_word(visit: Open, shelf: Shelf) -> None:
+    known = Row("8e27c9f1-0b6a-4d7e-b2c3-64a1f58e9103", "published", page=True, cells=1_124, date="2026-11-23")
+    known = replace(known, species=("homo_sapiens", "mus_musculus"), libraries=("unspecified",))
+    failed = Row("failed", "failed", reason="no_raw_counts", error="send a file with raw counts in X or raw.X; " * 9)
+    with visit(shelf.index(known, failed)) as seen:
+        library = seen.page.get_by_role("cell", name="unspecified", exact=True)
+        assert library.evaluate(LINES) == 1
 
 
 def test_keys_reach_everything_on_an_index(visit: Open, few: str) -> None:
